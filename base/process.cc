@@ -1,0 +1,76 @@
+#include "base/process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <utility>
+
+#include "base/file.h"
+
+namespace sock {
+
+Process::Process(Process&& other) noexcept
+    : pidfd_(std::move(other.pidfd_)), pid_(std::exchange(other.pid_, -1)) {}
+
+Process& Process::operator=(Process&& other) noexcept {
+  if (this != &other) {
+    if (valid()) kill_and_reap();
+    pidfd_ = std::move(other.pidfd_);
+    pid_ = std::exchange(other.pid_, -1);
+  }
+  return *this;
+}
+
+Process::~Process() {
+  if (valid()) kill_and_reap();
+}
+
+void Process::signal(int number) const {
+  if (valid()) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0);
+}
+
+std::optional<Exit> Process::reap(int options) {
+  if (!valid()) return std::nullopt;
+  siginfo_t info{};
+  Exit exit;
+  // The raw call: glibc's waitid hides the fifth argument, the resource usage.
+  long result = 0;
+  do {
+    result = ::syscall(SYS_waitid, P_PIDFD, pidfd_.get(), &info, options | WEXITED | __WALL,
+                       &exit.usage);
+  } while (result < 0 && errno == EINTR);
+  if (result == 0 && info.si_pid == 0) return std::nullopt;
+  pidfd_.reset();
+  pid_ = -1;
+  if (result < 0) return exit;  // ECHILD: somebody else's child, nothing to wait for
+  exit.signalled = info.si_code != CLD_EXITED;
+  exit.status = info.si_status;
+  return exit;
+}
+
+std::optional<Exit> Process::try_reap() { return reap(WNOHANG); }
+
+Exit Process::kill_and_reap() {
+  signal(SIGKILL);
+  return reap(0).value_or(Exit{});
+}
+
+Fd Process::release() {
+  pid_ = -1;
+  return std::move(pidfd_);
+}
+
+Result<pid_t> pid_of(int pidfd) {
+  auto text = read_file(AT_FDCWD, "/proc/self/fdinfo/" + std::to_string(pidfd));
+  if (!text) return std::unexpected(text.error());
+  const auto at = text->find("\nPid:");
+  const int pid = at == std::string::npos ? -1 : std::atoi(text->c_str() + at + 5);
+  if (pid <= 0) return fail(Code::kInternal, "pid of pidfd", "the process is gone");
+  return pid;
+}
+
+}  // namespace sock

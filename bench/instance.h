@@ -1,0 +1,77 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/process.h"
+
+namespace sock::bench {
+
+/// A folder in /tmp that goes away with its owner.
+class ScratchFolder {
+ public:
+  [[nodiscard]] static Result<ScratchFolder> make();
+  ScratchFolder(ScratchFolder&& other) noexcept;
+  ScratchFolder& operator=(ScratchFolder&&) = delete;
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder();
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  explicit ScratchFolder(std::filesystem::path path) : path_(std::move(path)) {}
+
+  std::filesystem::path path_;
+};
+
+struct InstanceSpec {
+  std::string sockd;           ///< program
+  std::filesystem::path home;  ///< an existing folder for its socket, state and log
+  std::string config;          ///< sockd.toml; empty = built-in defaults
+  Millis ready_within{60'000};
+};
+
+/// A sockd of its own: own socket, state and cgroup parent. Destruction stops it. Keep it in the
+/// thread that started it (see spawn()).
+class Instance {
+ public:
+  /// Starts the daemon and waits until it says it is healthy. On failure the error ends with the
+  /// last lines of its log.
+  [[nodiscard]] static Result<Instance> start(const InstanceSpec& spec);
+
+  Instance(Instance&&) = default;
+  Instance& operator=(Instance&&) = delete;
+  Instance(const Instance&) = delete;
+  Instance& operator=(const Instance&) = delete;
+  ~Instance();
+
+  [[nodiscard]] const std::string& socket() const { return socket_; }
+
+  /// CPU time of the daemon and all it started, in microseconds.
+  [[nodiscard]] std::optional<double> cpu_us() const;
+
+  /// SIGTERM, up to 20 s of grace, then SIGKILL. An unclean end is an error. Idempotent.
+  Result<> stop();
+
+ private:
+  Instance() = default;
+
+  [[nodiscard]] std::string log_tail() const;
+
+  Process process_;
+  std::string socket_;
+  std::string cgroup_;
+  std::filesystem::path log_;
+};
+
+/// Deploys `source` as function `name` and calls it until a call succeeds from a ready zygote.
+[[nodiscard]] Result<> deploy_and_warm(const std::string& socket, const std::string& name,
+                                       const std::string& source,
+                                       const std::vector<std::string>& requirements);
+
+}  // namespace sock::bench

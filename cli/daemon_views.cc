@@ -1,0 +1,115 @@
+#include "cli/daemon_views.h"
+
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+#include <ostream>
+
+#include "cli/api_error.h"
+#include "cli/fields.h"
+#include "cli/table.h"
+#include "cli/terminal.h"
+#include "cli/zygote_tree.h"
+
+namespace sock::cli {
+namespace {
+
+struct Answer {
+  std::string text;
+  boost::json::object fields;
+};
+
+Outcome<Answer> get(Context& context, const char* target, std::string_view what) {
+  Request request;
+  request.method = "GET";
+  request.target = target;
+  auto response = context.client.exchange(request);
+  if (!response) return std::unexpected(response.error());
+  auto fields = object_of_answer(*response, what);
+  if (!fields) return std::unexpected(fields.error());
+  return Answer{std::move(response->body), std::move(*fields)};
+}
+
+/// Every field by its own name: nothing sockd says is hidden for being new.
+void print_fields(std::ostream& out, const boost::json::object& fields) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  for (const auto& field : fields) {
+    pairs.emplace_back(
+        printable(std::string_view(field.key().data(), field.key().size()), Lines::kOne),
+        text_of(field.value()));
+  }
+  print_pairs(out, pairs);
+}
+
+Outcome<int> show_fields(Context& context, const char* target, std::string_view what) {
+  auto answer = get(context, target, what);
+  if (!answer) return std::unexpected(answer.error());
+  if (context.format == Format::kJson) {
+    print_document(context, answer->text);
+  } else {
+    print_fields(context.console.out, answer->fields);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Outcome<int> show_zygotes(Context& context) {
+  auto answer = get(context, "/v1/zygotes", "the list of zygotes");
+  if (!answer) return std::unexpected(answer.error());
+  if (context.format == Format::kJson) {
+    print_document(context, answer->text);
+  } else {
+    print_zygotes(context.console.out, array_of(answer->fields, "zygotes"));
+  }
+  return 0;
+}
+
+Outcome<int> show_netns(Context& context) {
+  return show_fields(context, "/v1/netns", "the network namespace pool");
+}
+
+Outcome<int> show_packages(Context& context) {
+  auto answer = get(context, "/v1/packages", "the list of packages");
+  if (!answer) return std::unexpected(answer.error());
+  if (context.format == Format::kJson) {
+    print_document(context, answer->text);
+    return 0;
+  }
+  Table table({{"PACKAGE"}, {"VERSION"}, {"MODULES"}, {"REQUIRES"}});
+  for (const auto& value : array_of(answer->fields, "packages")) {
+    const auto* const package = value.if_object();
+    if (package == nullptr) continue;
+    table.add({text_of(*package, "name"), text_of(*package, "version"),
+               joined(array_of(*package, "modules"), " "),
+               joined(array_of(*package, "requires"), ", ")});
+  }
+  table.print(context.console.out);
+  return 0;
+}
+
+Outcome<int> show_stats(Context& context) {
+  return show_fields(context, "/v1/health", "the state of sockd");
+}
+
+Outcome<int> show_version(Context& context) {
+  auto answer = get(context, "/v1/health", "the state of sockd");
+  if (!answer && answer.error().exit != static_cast<int>(ExitCode::kUnreachable)) {
+    return std::unexpected(answer.error());
+  }
+  if (context.format == Format::kJson) {
+    boost::json::object document{{"sockctl", SOCK_VERSION}, {"sockd", nullptr}};
+    if (answer) document["sockd"] = text_of(answer->fields, "version");
+    print_document(context, boost::json::serialize(document));
+    return 0;
+  }
+  context.console.out << "sockctl " SOCK_VERSION "\n";
+  if (answer) {
+    context.console.out << "sockd " << printable(text_of(answer->fields, "version"), Lines::kOne)
+                        << '\n';
+  } else {
+    context.console.err << "sockctl: " << answer.error().message << '\n';
+  }
+  return 0;
+}
+
+}  // namespace sock::cli

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <boost/json/array.hpp>
+#include <iosfwd>
+
+namespace sock::cli {
+
+/// Draws the zygotes (the "zygotes" array of GET /v1/zygotes) as trees, one line each, children
+/// below their parent with the packages they add. Entries whose parent is unknown, or that form a
+/// ring, are drawn as roots: nothing is left out and nothing twice.
+void print_zygotes(std::ostream& out, const boost::json::array& zygotes);
+
+}  // namespace sock::cli

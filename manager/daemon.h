@@ -1,0 +1,104 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <optional>
+
+#include "manager/admission.h"
+#include "manager/call_history.h"
+#include "manager/config.h"
+#include "manager/dispatcher.h"
+#include "manager/ledger.h"
+#include "manager/metrics.h"
+#include "manager/registry.h"
+#include "manager/service.h"
+#include "manager/slot_stock.h"
+#include "manager/stats_segment.h"
+#include "manager/uid_pool.h"
+#include "manager/worker.h"
+#include "manager/zygote_tree.h"
+#include "netns-pool/netns_pool.h"
+#include "pkgcache/catalogue.h"
+#include "pkgcache/plan.h"
+#include "sandbox/cgroup_pool.h"
+#include "sandbox/keeper.h"
+
+namespace sock::manager {
+
+/// sockd without its socket: all parts, put together. Owns every kernel object of the instance.
+/// On the event loop; not thread safe.
+class Daemon final : public Service {
+ public:
+  /// Reclaims what an instance that crashed on the same state directory left behind, then builds
+  /// everything up to a ready root zygote. The error says what is missing on this host.
+  [[nodiscard]] static boost::asio::awaitable<Result<std::unique_ptr<Daemon>>> start(
+      Config config);
+
+  ~Daemon() override;
+
+  /// Lets running calls finish until `deadline`, kills the rest, and gives everything back.
+  [[nodiscard]] boost::asio::awaitable<void> shutdown(Clock::time_point deadline);
+
+  /// Completes with an error when the daemon can no longer work (its keeper has died).
+  [[nodiscard]] boost::asio::awaitable<Error> failure();
+
+  boost::asio::awaitable<CallRecord> invoke(std::string id, std::string function,
+                                            std::string event) override;
+  void cancel(const std::string& id) override;
+  boost::asio::awaitable<Result<CallRecord>> call(std::string id) override;
+  Result<std::vector<std::string>> recent_calls(const std::string& function) override;
+  boost::asio::awaitable<Result<Function>> deploy(DeployRequest request) override;
+  boost::asio::awaitable<Result<>> remove(std::string name) override;
+  Result<Function> describe(const std::string& name) override;
+  std::vector<Function> list() override;
+  boost::json::object zygotes() override;
+  boost::json::object netns() override;
+  boost::json::object packages() override;
+  boost::json::object doctor() override;
+  boost::json::object health() override;
+  std::string metrics() override;
+
+ private:
+  explicit Daemon(Config config, boost::asio::any_io_executor executor);
+
+  [[nodiscard]] boost::asio::awaitable<Result<>> build();
+  [[nodiscard]] Result<> open_state();
+  [[nodiscard]] Result<> read_packages();
+  [[nodiscard]] boost::asio::awaitable<Result<>> build_sandboxes();
+  [[nodiscard]] boost::asio::awaitable<Result<>> build_zygotes();
+  [[nodiscard]] boost::asio::awaitable<void> tick();
+  void replan();
+  void settled(const CallRecord& record);
+  void publish_stats();
+  void update_gauges();
+
+  Config config_;
+  boost::asio::any_io_executor executor_;
+  Clock::time_point started_ = Clock::now();
+  bool draining_ = false;
+
+  // In the order they are built; each uses those above it.
+  Worker cgroup_worker_;
+  Worker disk_worker_;
+  std::unique_ptr<Registry> registry_;
+  std::unique_ptr<Ledger> ledger_;
+  std::unique_ptr<StatsSegment> stats_segment_;
+  std::optional<LedgerTicket> cgroup_ticket_;
+  std::optional<LedgerTicket> keeper_ticket_;
+  pkgcache::Catalogue catalogue_;
+  std::unique_ptr<pkgcache::Planner> planner_;
+  std::unique_ptr<sandbox::CgroupPool> cgroups_;
+  std::unique_ptr<sandbox::Keeper> keeper_;
+  std::unique_ptr<netns::NetnsPool> netns_;
+  UidPool uids_;
+  std::unique_ptr<SlotStock> slots_;
+  std::unique_ptr<ZygoteTree> zygotes_;
+  std::unique_ptr<Admission> admission_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  CallHistory history_;
+  Metrics metrics_;
+  Stats stats_{};
+  boost::asio::steady_timer ticker_;
+};
+
+}  // namespace sock::manager

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <string>
+
+namespace sock::manager {
+
+/// What this host offers, as the API and `sockd --doctor` report it:
+/// {"healthy":bool,"checks":[{"name","status":"ok|warn|fail","detail","advice"}]}.
+/// Probes take some milliseconds and change nothing.
+[[nodiscard]] boost::json::object doctor_report(const std::string& cgroup_parent);
+
+}  // namespace sock::manager

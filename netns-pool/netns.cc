@@ -1,0 +1,55 @@
+#include "netns-pool/netns.h"
+
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+
+#include <string>
+
+namespace sock::netns {
+
+bool LiveNamespaces::claim(std::uint64_t inode) {
+  const std::lock_guard lock(mutex_);
+  return inodes_.insert(inode).second;
+}
+
+void LiveNamespaces::release(std::uint64_t inode) {
+  const std::lock_guard lock(mutex_);
+  inodes_.erase(inode);
+}
+
+void Netns::Release::operator()(const std::uint64_t* inode) const {
+  live->release(*inode);
+  delete inode;
+}
+
+Result<Netns> Netns::adopt(Fd descriptor, const NamespaceId& owner,
+                           const std::shared_ptr<LiveNamespaces>& live) {
+  constexpr const char* kStep = "adopt network namespace";
+  auto id = namespace_id(descriptor.get());
+  if (!id) return std::unexpected(id.error());
+  const std::string name = "net:[" + std::to_string(id->inode) + "]";
+  const int type = ::ioctl(descriptor.get(), NS_GET_NSTYPE);
+  if (type < 0) return fail_errno("NS_GET_NSTYPE", name);
+  if (type != CLONE_NEWNET) {
+    return fail(Code::kInvalid, kStep,
+                "namespace " + std::to_string(id->inode) + " is not a network namespace");
+  }
+  auto actual = owner_of(descriptor.get());
+  if (!actual) return std::unexpected(actual.error());
+  if (*actual != owner) {
+    return fail(Code::kInvalid, kStep,
+                name + " belongs to user:[" + std::to_string(actual->inode) + "], not to user:[" +
+                    std::to_string(owner.inode) + "]");
+  }
+  auto inode = std::make_unique<const std::uint64_t>(id->inode);
+  if (!live->claim(id->inode)) return fail(Code::kInvalid, kStep, name + " is in use already");
+  Netns netns;
+  netns.claim_ = {inode.release(), Release{live}};
+  netns.fd_ = std::move(descriptor);
+  netns.inode_ = id->inode;
+  netns.built = Clock::now();
+  return netns;
+}
+
+}  // namespace sock::netns

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <unordered_set>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "netns-pool/namespace_id.h"
+
+namespace sock::netns {
+
+/// The network namespaces in use, so that none is ever handed to two sandboxes. Thread safe.
+class LiveNamespaces {
+ public:
+  /// False when it is in use already.
+  [[nodiscard]] bool claim(std::uint64_t inode);
+  void release(std::uint64_t inode);
+
+ private:
+  std::mutex mutex_;
+  std::unordered_set<std::uint64_t> inodes_;
+};
+
+/// One network namespace. Move only. Closing the last descriptor of a namespace that no process
+/// is in destroys it; the kernel does so asynchronously (namespaces(7)).
+///
+/// Keep it until the last process inside is dead: as long as it lives, its inode number cannot be
+/// handed out again. May be destroyed on any thread.
+class Netns {
+ public:
+  Netns() = default;
+  Netns(Netns&&) noexcept = default;
+  Netns& operator=(Netns&&) noexcept = default;
+
+  /// Takes a descriptor that came from elsewhere, after proof that it is a network namespace
+  /// owned by the user namespace `owner` and not in `live`, into which it is entered.
+  /// kInvalid otherwise; the descriptor is closed.
+  [[nodiscard]] static Result<Netns> adopt(Fd descriptor, const NamespaceId& owner,
+                                           const std::shared_ptr<LiveNamespaces>& live);
+
+  /// For setns(2) and SCM_RIGHTS; -1 when empty. Borrowed.
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] std::uint64_t inode() const { return inode_; }
+
+  Clock::time_point built;  ///< when it became ready
+
+ private:
+  struct Release {
+    std::shared_ptr<LiveNamespaces> live;
+    void operator()(const std::uint64_t* inode) const;
+  };
+
+  std::unique_ptr<const std::uint64_t, Release> claim_;  // released after fd_ is closed
+  Fd fd_;
+  std::uint64_t inode_ = 0;
+};
+
+}  // namespace sock::netns

@@ -1,0 +1,110 @@
+// sock-netns: builds network namespaces for sockd, inside the sandboxes' user namespace.
+// Protocol and descriptors: netns-pool/wire.h.
+
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+#include "base/message.h"
+#include "netns-pool/netns_builder.h"
+#include "netns-pool/wire.h"
+
+namespace sock::netns {
+namespace {
+
+constexpr int kUsage = 2;
+
+/// Enters the user namespace of the process behind kUserNamespaceFd, as its id 0: what we create
+/// from here on belongs to that namespace.
+std::optional<BuildFailure> join_user_namespace(pid_t parent) {
+  const auto failure = [](BuildStep step) { return BuildFailure{step, errno, ""}; };
+  if (::setns(kUserNamespaceFd, CLONE_NEWUSER) < 0) return failure(BuildStep::kJoinUser);
+  ::close(kUserNamespaceFd);
+  if (::setgroups(0, nullptr) < 0 || ::setresgid(0, 0, 0) < 0 || ::setresuid(0, 0, 0) < 0) {
+    return failure(BuildStep::kBecomeRoot);
+  }
+  // The change of credentials has cleared the signal our starter set (PR_SET_PDEATHSIG(2const)).
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return failure(BuildStep::kParentDeath);
+  if (::getppid() != parent) return BuildFailure{BuildStep::kParentDeath, ESRCH, ""};
+  return std::nullopt;
+}
+
+BuildReply reply_of(ReplyKind kind, const BuildFailure& failure) {
+  BuildReply reply;
+  reply.kind = kind;
+  reply.step = failure.step;
+  reply.error = failure.error;
+  std::copy_n(failure.detail.data(), std::min(failure.detail.size(), sizeof reply.detail - 1),
+              reply.detail);
+  return reply;
+}
+
+int start_failed(const BuildFailure& failure) {
+  (void)send_message(kControlFd, bytes_of(reply_of(ReplyKind::kStartFailed, failure)));
+  return EXIT_FAILURE;
+}
+
+/// False when there is nobody left to build for, or we cannot go on.
+bool build_one(NetnsBuilder& builder) {
+  auto built = builder.build();
+  if (!built) {
+    const auto reply = reply_of(ReplyKind::kBuildFailed, built.error());
+    return send_message(kControlFd, bytes_of(reply)).has_value() &&
+           built.error().step != BuildStep::kReturnToBase;
+  }
+  BuildReply reply;
+  reply.inode = built->inode;
+  reply.build_us = built->build_us;
+  const std::array<int, 1> fds{built->descriptor.get()};
+  return send_message(kControlFd, bytes_of(reply), fds).has_value();
+}
+
+int serve(NetnsBuilder& builder) {
+  for (;;) {
+    BuildRequest request;
+    auto received = receive_message(kControlFd, writable_bytes_of(request));
+    if (!received) return EXIT_FAILURE;
+    if (received->size == 0) return EXIT_SUCCESS;
+    if (received->size != sizeof request || !received->fds.empty() ||
+        request.magic != BuildRequest::kMagic || request.count == 0 || request.count > kMaxBatch) {
+      std::fputs("sock-netns: malformed request\n", stderr);
+      return EXIT_FAILURE;
+    }
+    for (std::uint32_t i = 0; i < request.count; ++i) {
+      if (!build_one(builder)) return EXIT_FAILURE;
+    }
+  }
+}
+
+int run(int argc, char** argv) {
+  const pid_t parent = ::getppid();
+  const bool join_user = argc == 2 && std::string_view(argv[1]) == kJoinUserFlag;
+  if (argc > 1 && !join_user) {
+    std::fprintf(stderr, "usage: sock-netns [%s] (started by sockd)\n", kJoinUserFlag);
+    return kUsage;
+  }
+  if (join_user) {
+    if (auto failure = join_user_namespace(parent)) return start_failed(*failure);
+  }
+  auto builder = NetnsBuilder::create();
+  if (!builder) return start_failed(builder.error());
+  return serve(*builder);
+}
+
+}  // namespace
+}  // namespace sock::netns
+
+int main(int argc, char** argv) {
+  // Without exit handlers: a leak checker among them would want to trace a process that its change
+  // of credentials has made untraceable.
+  ::_exit(sock::netns::run(argc, argv));
+}

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// Messages between the pool and sock-netns over a SOCK_SEQPACKET socket; PODs in host order.
+///
+/// The pool sends one BuildRequest at a time. The helper answers with `count` BuildReply, one a
+/// namespace, each kBuilt with the namespace's descriptor (SCM_RIGHTS) or kBuildFailed without.
+/// A helper that cannot start sends one kStartFailed and exits. It exits on end of file.
+namespace sock::netns {
+
+inline constexpr int kControlFd = 3;        ///< the socket
+inline constexpr int kUserNamespaceFd = 4;  ///< with kJoinUserFlag: pidfd of the namespace's holder
+inline constexpr char kJoinUserFlag[] = "--join-user";
+
+inline constexpr std::uint32_t kMaxBatch = 64;
+
+struct BuildRequest {
+  std::uint32_t magic = kMagic;
+  std::uint32_t count = 0;  ///< 1…kMaxBatch
+
+  static constexpr std::uint32_t kMagic = 0x736e7331;  // "sns1"
+};
+static_assert(sizeof(BuildRequest) == 8);
+
+enum class ReplyKind : std::uint32_t {
+  kBuilt = 1,
+  kBuildFailed = 2,
+  kStartFailed = 3,
+};
+
+/// Stages of starting the helper and of building one namespace.
+enum class BuildStep : std::uint32_t {
+  kNone = 0,
+  kJoinUser,
+  kBecomeRoot,
+  kParentDeath,
+  kBaseNamespace,
+  kUnshare,
+  kNetlink,
+  kLoopbackUp,
+  kVerifyLinks,
+  kVerifyAddresses,
+  kDescriptor,
+  kReturnToBase,
+};
+inline constexpr std::uint32_t kBuildSteps = 12;
+
+struct BuildReply {
+  ReplyKind kind = ReplyKind::kBuilt;
+  BuildStep step = BuildStep::kNone;  ///< that failed
+  std::int32_t error = 0;             ///< errno of the failure, 0 when no system call failed
+  std::uint32_t reserved = 0;
+  std::uint64_t inode = 0;     ///< of the namespace
+  std::uint64_t build_us = 0;  ///< from unshare to verified
+  char detail[64] = {};        ///< of the failure: NUL-terminated text
+};
+static_assert(sizeof(BuildReply) == 96);
+
+[[nodiscard]] const char* to_string(BuildStep step);
+
+}  // namespace sock::netns

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "pkgcache/marker.h"
+#include "pkgcache/specifier.h"
+
+namespace sock::pkgcache {
+
+/// A package that is wanted, and in which versions.
+struct Requirement {
+  std::string name;                 ///< normalised (PEP 503)
+  std::vector<std::string> extras;  ///< normalised, sorted, each once
+  SpecifierSet specifiers;
+  std::size_t line = 0;  ///< in requirements.txt, from 1; 0 when it comes from elsewhere
+  std::string text;      ///< as written, without comment, options and surrounding white space
+};
+
+/// A requirement that holds only where its marker does.
+struct ConditionalRequirement {
+  Requirement requirement;
+  Marker marker;
+};
+
+/// One PEP 508 requirement: `name[extra,…] (>=1,<2) ; marker`. Direct references ("name @ URL")
+/// are refused. kInvalid; the message says what is wrong with the text but not where it stood.
+[[nodiscard]] Result<ConditionalRequirement> parse_requirement(std::string_view text);
+
+/// Reads a requirements.txt. Lines whose marker does not hold for the target interpreter are
+/// left out; `--hash=` options are accepted and have no effect, since packages come from the
+/// host and are not downloaded.
+///
+/// kInvalid, naming the line, its text and what to do: every other option, URLs, VCS references,
+/// paths, and what is not a requirement. Also refused: more than 256 KiB, more than 1,000 lines,
+/// NUL bytes, and text that is not UTF-8.
+[[nodiscard]] Result<std::vector<Requirement>> parse_requirements(std::string_view text);
+
+}  // namespace sock::pkgcache

@@ -1,0 +1,235 @@
+// sock-init: holds the sandboxes' user namespace and is pid 1 of every sandbox.
+//
+// As *keeper* it is pid 1 of the namespaces that all sandboxes nest in: it pivots into the
+// prepared root and then clones *shells* on request. A shell is an empty sandbox, pid 1 of fresh
+// pid, mount, ipc and uts namespaces inside a leased netns, waiting for a zygote's clone to join.
+// It never sees a byte of a call: it attaches the function's directory, gives up every privilege
+// and then only waits, reaping orphans, until sockd's end of its socket closes or it is killed.
+//
+// Everything here is single-threaded and allocates nothing, so a clone of it is cheap.
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <span>
+
+#include "base/message.h"
+#include "sandbox/confine.h"
+#include "sandbox/mount_api.h"
+#include "sandbox/wire.h"
+
+namespace sock::sandbox {
+namespace {
+
+constexpr int kControl = 3;
+constexpr int kMaxFds = 2;
+
+struct Request {
+  InitMessage message;
+  int fds[kMaxFds] = {-1, -1};
+  std::size_t fd_count = 0;
+};
+
+/// False at end of file; anything malformed ends the process: its peer is sockd.
+bool receive(int socket, Request& request) {
+  request = Request{};
+  const ssize_t n = receive_into(socket, writable_bytes_of(request.message), request.fds,
+                                 request.fd_count);
+  if (n == 0) return false;
+  if (n != sizeof request.message) ::_exit(2);
+  request.message.target[sizeof request.message.target - 1] = '\0';
+  return true;
+}
+
+void close_fds(const Request& request) {
+  for (std::size_t i = 0; i < request.fd_count; ++i) ::close(request.fds[i]);
+}
+
+bool reply(int socket, InitReply message, int fd = -1) {
+  const std::span<const int> fds(&fd, fd >= 0 ? 1 : 0);
+  return send_message(socket, bytes_of(message), fds).has_value();
+}
+
+InitReply failed(InitStep step) { return InitReply{step, errno}; }
+
+// ---- shell ----
+
+InitReply mount_scratch(const char* target, InitStep step, const InitMessage& request) {
+  char options[96];
+  std::snprintf(options, sizeof options, "mode=1777,size=%llu,nr_inodes=%llu",
+                static_cast<unsigned long long>(request.tmp_bytes),
+                static_cast<unsigned long long>(request.tmp_inodes));
+  if (::mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0) return failed(step);
+  return {};
+}
+
+InitReply build_shell(const Request& request) {
+  if (::setns(request.fds[0], CLONE_NEWNET) < 0) return failed(InitStep::kJoinNetns);
+  constexpr char kName[] = "sandbox";
+  if (::sethostname(kName, sizeof kName - 1) < 0) return failed(InitStep::kHostname);
+  // subset=pid leaves /proc/PID alone: no kernel knobs, no host figures. hidepid keeps this
+  // init out of the handler's sight (proc(5), Linux 5.8).
+  if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+              "subset=pid,hidepid=invisible") < 0) {
+    return failed(InitStep::kShellProc);
+  }
+  if (const auto tmp = mount_scratch("/tmp", InitStep::kTmp, request.message); tmp.error != 0) {
+    return tmp;
+  }
+  return mount_scratch("/dev/shm", InitStep::kShm, request.message);
+}
+
+InitReply attach_task(const Request& request, std::uint64_t mounted_bytes) {
+  if (request.message.type != InitMessageType::kAttach || request.fd_count != 1) {
+    return InitReply{InitStep::kProtocol, EPROTO};
+  }
+  if (mount_api::move_mount(request.fds[0], "/var/task") < 0) return failed(InitStep::kAttachTask);
+  if (request.message.tmp_bytes != mounted_bytes) {
+    char size[32];
+    std::snprintf(size, sizeof size, "size=%llu",
+                  static_cast<unsigned long long>(request.message.tmp_bytes));
+    constexpr unsigned long kFlags = MS_REMOUNT | MS_NOSUID | MS_NODEV;
+    if (::mount(nullptr, "/tmp", nullptr, kFlags, size) < 0) return failed(InitStep::kTmp);
+    if (::mount(nullptr, "/dev/shm", nullptr, kFlags, size) < 0) return failed(InitStep::kShm);
+  }
+  return {};
+}
+
+/// After this, not even a bug in the loop below could do harm: no identity, no capability, and
+/// seccomp's strict mode allows read, write and _exit alone.
+InitReply drop_everything() {
+  constexpr unsigned kNobody = 65534;
+  if (::syscall(SYS_setgroups, 0, nullptr) < 0 ||
+      ::syscall(SYS_setresgid, kNobody, kNobody, kNobody) < 0 ||
+      ::syscall(SYS_setresuid, kNobody, kNobody, kNobody) < 0 ||
+      ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
+    return failed(InitStep::kDropPrivileges);
+  }
+  return {};
+}
+
+[[noreturn]] void run_shell(const Request& request) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  // The kernel reaps orphans by itself while their parent ignores SIGCHLD (wait(2)).
+  ::signal(SIGCHLD, SIG_IGN);
+  const int control = request.fds[1];
+  const InitReply built = build_shell(request);
+  ::dup2(control, kControl);
+  ::syscall(SYS_close_range, kControl + 1, ~0U, 0);
+  if (!reply(kControl, built) || built.error != 0) ::_exit(1);
+
+  Request attach;
+  if (!receive(kControl, attach)) ::_exit(0);
+  InitReply attached = attach_task(attach, request.message.tmp_bytes);
+  close_fds(attach);
+  if (attached.error == 0) attached = drop_everything();
+  if (!reply(kControl, attached) || attached.error != 0) ::_exit(1);
+  if (::prctl(PR_SET_SECCOMP, 1 /* strict */, 0, 0, 0) < 0) ::_exit(1);
+  char byte = 0;
+  while (::read(kControl, &byte, 1) > 0) {
+  }
+  ::syscall(SYS_exit, 0);
+  __builtin_unreachable();
+}
+
+// ---- keeper ----
+
+void clone_shell(const Request& request) {
+  if (request.fd_count != 2) {
+    reply(kControl, {InitStep::kProtocol, EPROTO});
+    return;
+  }
+  int pidfd = -1;
+  clone_args args{};
+  args.flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
+  args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
+  const long pid = ::syscall(SYS_clone3, &args, sizeof args);
+  if (pid == 0) run_shell(request);
+  if (pid < 0) {
+    reply(kControl, failed(InitStep::kCloneShell));
+    return;
+  }
+  reply(kControl, {}, pidfd);
+  ::close(pidfd);
+}
+
+/// Attaches the mounts and makes them the whole of this process's file system.
+class RootBuilder {
+ public:
+  InitReply attach(const Request& request) {
+    if (request.fd_count != 1) return {InitStep::kProtocol, EPROTO};
+    const char* target = request.message.target;
+    if (!started_) {
+      started_ = true;
+      if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) {
+        return failed(InitStep::kPrivateMounts);
+      }
+      // Any existing folder serves as the place to stand on: nothing is left there after the
+      // pivot, and this mount namespace is nobody else's.
+      if (mount_api::move_mount(request.fds[0], "/tmp") < 0 || ::chdir("/tmp") < 0) {
+        return failed(InitStep::kAttachMount);
+      }
+      return {};
+    }
+    if (target[0] == '\0' || mount_api::move_mount(request.fds[0], target) < 0) {
+      return failed(InitStep::kAttachMount);
+    }
+    return {};
+  }
+
+  InitReply seal() {
+    // A full /proc must be visible for the shells to be allowed to mount theirs
+    // (mount_too_revealing() in fs/namespace.c).
+    if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) < 0) {
+      return failed(InitStep::kProc);
+    }
+    if (mount_api::pivot_root(".", ".") < 0 || ::umount2(".", MNT_DETACH) < 0 ||
+        ::chdir("/") < 0) {
+      return failed(InitStep::kPivot);
+    }
+    return {};
+  }
+
+ private:
+  bool started_ = false;
+};
+
+int run_keeper() {
+  ::prctl(PR_SET_NAME, "sock-init", 0, 0, 0);
+  ::signal(SIGCHLD, SIG_IGN);
+  ::umask(022);
+  // Also what lets zygotes join the shells: setns(2) by pidfd asks for the target's permitted set
+  // to be within the caller's (ptrace(2), PTRACE_MODE_READ_REALCREDS).
+  if (!prepare_confinement()) return 1;
+  RootBuilder root;
+  Request request;
+  while (receive(kControl, request)) {
+    switch (request.message.type) {
+      case InitMessageType::kMount: {
+        const InitReply attached = root.attach(request);
+        if (attached.error != 0) reply(kControl, attached);
+        break;
+      }
+      case InitMessageType::kSeal: reply(kControl, root.seal()); break;
+      case InitMessageType::kShell: clone_shell(request); break;
+      case InitMessageType::kAttach: reply(kControl, {InitStep::kProtocol, EPROTO}); break;
+    }
+    close_fds(request);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace sock::sandbox
+
+int main() { return sock::sandbox::run_keeper(); }

@@ -1,0 +1,156 @@
+#include "sandbox/keeper.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <boost/asio/this_coro.hpp>
+#include <cstring>
+
+#include "base/file.h"
+#include "base/spawn.h"
+#include "sandbox/wire.h"
+
+namespace sock::sandbox {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Generous for real programs, small enough that inodes cannot exhaust kernel memory.
+constexpr std::uint64_t kTmpInodes = 4096;
+
+Result<> check(const InitReply& reply) {
+  if (reply.error == 0) return {};
+  return fail_errno(to_string(reply.step), "sock-init", reply.error);
+}
+
+asio::awaitable<Result<std::vector<Fd>>> receive_reply(Channel& control,
+                                                       Clock::time_point deadline) {
+  InitReply reply;
+  auto received = co_await control.receive(writable_bytes_of(reply), deadline);
+  if (!received) co_return std::unexpected(received.error());
+  if (received->size != sizeof reply) {
+    co_return fail(Code::kInternal, "sock-init", "malformed reply");
+  }
+  if (auto checked = check(reply); !checked) co_return std::unexpected(checked.error());
+  co_return std::move(received->fds);
+}
+
+}  // namespace
+
+Shell::Shell(Fd pidfd, Channel control, std::uint64_t tmp_bytes)
+    : pidfd_(std::move(pidfd)), control_(std::move(control)), tmp_bytes_(tmp_bytes) {}
+
+Shell& Shell::operator=(Shell&& other) noexcept {
+  if (this != &other) {
+    kill();
+    pidfd_ = std::move(other.pidfd_);
+    control_ = std::move(other.control_);
+    tmp_bytes_ = other.tmp_bytes_;
+  }
+  return *this;
+}
+
+Shell::~Shell() { kill(); }
+
+void Shell::kill() const {
+  if (pidfd_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+}
+
+asio::awaitable<Result<>> Shell::attach(Fd task, std::uint64_t tmp_bytes,
+                                        Clock::time_point deadline) {
+  InitMessage message;
+  message.type = InitMessageType::kAttach;
+  message.tmp_bytes = tmp_bytes;
+  const int fd = task.get();
+  if (auto sent = control_.send(bytes_of(message), {&fd, 1}); !sent) co_return sent;
+  auto reply = co_await receive_reply(control_, deadline);
+  if (!reply) co_return std::unexpected(reply.error());
+  co_return Result<>{};
+}
+
+Keeper::Keeper(KeeperOptions options, Process process, Channel control)
+    : options_(std::move(options)), process_(std::move(process)), control_(std::move(control)) {}
+
+asio::awaitable<Result<std::unique_ptr<Keeper>>> Keeper::start(KeeperOptions options) {
+  const auto executor = co_await asio::this_coro::executor;
+  auto sockets = socket_pair(SOCK_SEQPACKET);
+  if (!sockets) co_return std::unexpected(sockets.error());
+
+  SpawnSpec spec;
+  spec.program = options.program;
+  spec.fds = {(*sockets)[1].get()};
+  spec.clone_flags =
+      CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+  spec.prepare = [&options](pid_t pid) -> Result<> {
+    const std::string folder = "/proc/" + std::to_string(pid) + "/";
+    const std::string map =
+        "0 " + std::to_string(options.id_base) + " " + std::to_string(options.id_count);
+    if (auto uid = write_control(AT_FDCWD, folder + "uid_map", map); !uid) return uid;
+    if (auto gid = write_control(AT_FDCWD, folder + "gid_map", map); !gid) return gid;
+    return options.place ? options.place(pid) : Result<>{};
+  };
+  auto process = spawn(spec);
+  if (!process) co_return std::unexpected(process.error());
+
+  Channel control(executor, std::move((*sockets)[0]));
+  std::unique_ptr<Keeper> keeper(
+      new Keeper(std::move(options), std::move(*process), std::move(control)));
+  auto built = co_await keeper->build_root();
+  if (!built) co_return std::unexpected(built.error());
+  co_return keeper;
+}
+
+asio::awaitable<Result<>> Keeper::build_root() {
+  auto mounts = sandbox::build_root(options_.root);
+  if (!mounts) co_return std::unexpected(mounts.error());
+  for (const auto& mount : *mounts) {
+    InitMessage message;
+    message.type = InitMessageType::kMount;
+    if (mount.target.size() >= sizeof message.target) {
+      co_return fail(Code::kInvalid, "sandbox root", mount.target + " is too long a path");
+    }
+    std::memcpy(message.target, mount.target.data(), mount.target.size());
+    const int fd = mount.tree.get();
+    if (auto sent = control_.send(bytes_of(message), {&fd, 1}); !sent) co_return sent;
+  }
+  InitMessage seal;
+  seal.type = InitMessageType::kSeal;
+  if (auto sent = control_.send(bytes_of(seal)); !sent) co_return sent;
+  auto reply = co_await receive_reply(control_, Clock::now() + options_.timeout);
+  if (!reply) co_return std::unexpected(reply.error());
+  co_return Result<>{};
+}
+
+asio::awaitable<Result<Shell>> Keeper::build_shell(int netns, std::uint64_t tmp_bytes) {
+  const auto executor = co_await asio::this_coro::executor;
+  auto sockets = socket_pair(SOCK_SEQPACKET);
+  if (!sockets) co_return std::unexpected(sockets.error());
+  Fd pidfd;
+  {
+    auto guard = co_await turn_.lock();
+    InitMessage message;
+    message.type = InitMessageType::kShell;
+    message.tmp_bytes = tmp_bytes;
+    message.tmp_inodes = kTmpInodes;
+    const int fds[] = {netns, (*sockets)[1].get()};
+    if (auto sent = control_.send(bytes_of(message), fds); !sent) {
+      co_return std::unexpected(sent.error());
+    }
+    auto reply = co_await receive_reply(control_, Clock::now() + options_.timeout);
+    if (!reply) co_return std::unexpected(reply.error());
+    if (reply->size() != 1) co_return fail(Code::kInternal, "sock-init", "no pidfd in the reply");
+    pidfd = std::move(reply->front());
+  }
+  (*sockets)[1].reset();
+  Channel control(executor, std::move((*sockets)[0]));
+  Shell shell(std::move(pidfd), std::move(control), tmp_bytes);
+  auto ready = co_await receive_reply(shell.control_, Clock::now() + options_.timeout);
+  if (!ready) co_return std::unexpected(ready.error());
+  co_return shell;
+}
+
+}  // namespace sock::sandbox

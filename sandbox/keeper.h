@@ -1,0 +1,85 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/async_mutex.h"
+#include "base/channel.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/process.h"
+#include "sandbox/rootfs.h"
+
+namespace sock::sandbox {
+
+/// An empty sandbox: pid 1 of fresh pid, mount, ipc and uts namespaces in a leased netns, with
+/// its own /proc, /tmp and /dev/shm. A zygote's clone joins it through `pidfd`.
+/// Destruction closes its socket and kills it, and with it everything inside its pid namespace.
+class Shell {
+ public:
+  Shell(Fd pidfd, Channel control, std::uint64_t tmp_bytes);
+  Shell(Shell&&) noexcept = default;
+  Shell& operator=(Shell&& other) noexcept;
+  ~Shell();
+
+  [[nodiscard]] int pidfd() const { return pidfd_.get(); }
+
+  /// Attaches the function's folder at /var/task and sizes /tmp; then pid 1 gives up all its
+  /// privileges. Once only, before the call is sent. About 20 µs.
+  [[nodiscard]] boost::asio::awaitable<Result<>> attach(Fd task, std::uint64_t tmp_bytes,
+                                                        Clock::time_point deadline);
+
+  /// SIGKILL to pid 1: the kernel kills every process of the sandbox with it
+  /// (pid_namespaces(7)). Idempotent.
+  void kill() const;
+
+ private:
+  friend class Keeper;
+  Fd pidfd_;
+  Channel control_;
+  std::uint64_t tmp_bytes_;
+};
+
+struct KeeperOptions {
+  std::string program;               ///< path of sock-init
+  std::uint32_t id_base = 100'000;   ///< host id of the namespace's id 0
+  std::uint32_t id_count = 65'536;
+  RootOptions root;
+  /// Puts the keeper in a cgroup before it runs.
+  std::function<Result<>(pid_t)> place;
+  Millis timeout{5'000};             ///< of each wait for the keeper
+};
+
+/// Parent side of sock-init: owns the user namespace all sandboxes live in and builds shells.
+/// Lives on one event loop; not thread safe. Destruction kills the keeper, and with it every
+/// zygote and sandbox.
+class Keeper {
+ public:
+  [[nodiscard]] static boost::asio::awaitable<Result<std::unique_ptr<Keeper>>> start(
+      KeeperOptions options);
+
+  /// Names the user, pid and mount namespaces for helpers that join them.
+  [[nodiscard]] int pidfd() const { return process_.pidfd(); }
+  [[nodiscard]] pid_t pid() const { return process_.pid(); }
+  [[nodiscard]] std::uint32_t id_base() const { return options_.id_base; }
+  [[nodiscard]] std::uint32_t id_count() const { return options_.id_count; }
+
+  /// Builds one shell in `netns` (borrowed). Requests are served in turn.
+  [[nodiscard]] boost::asio::awaitable<Result<Shell>> build_shell(int netns,
+                                                                  std::uint64_t tmp_bytes);
+
+ private:
+  Keeper(KeeperOptions options, Process process, Channel control);
+  [[nodiscard]] boost::asio::awaitable<Result<>> build_root();
+
+  KeeperOptions options_;
+  Process process_;
+  Channel control_;
+  AsyncMutex turn_;  ///< one request at a time, so that replies match
+};
+
+}  // namespace sock::sandbox

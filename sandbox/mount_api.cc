@@ -1,0 +1,48 @@
+#include "sandbox/mount_api.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace sock::sandbox::mount_api {
+
+int fsopen(const char* type) {
+  return static_cast<int>(::syscall(SYS_fsopen, type, FSOPEN_CLOEXEC));
+}
+
+int fsconfig_string(int context, const char* key, const char* value) {
+  return static_cast<int>(::syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, key, value, 0));
+}
+
+int fsconfig_create(int context) {
+  return static_cast<int>(
+      ::syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0));
+}
+
+int fsmount(int context) {
+  return static_cast<int>(::syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0));
+}
+
+int open_tree(int directory, const char* path, unsigned flags) {
+  return static_cast<int>(::syscall(SYS_open_tree, directory, path, flags | OPEN_TREE_CLOEXEC));
+}
+
+int move_mount(int tree, const char* target) {
+  return static_cast<int>(
+      ::syscall(SYS_move_mount, tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH));
+}
+
+int set_attributes(int tree, std::uint64_t attributes, bool recursive) {
+  mount_attr request{};
+  request.attr_set = attributes;
+  const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);
+  return static_cast<int>(
+      ::syscall(SYS_mount_setattr, tree, "", flags, &request, sizeof request));
+}
+
+int pivot_root(const char* new_root, const char* put_old) {
+  return static_cast<int>(::syscall(SYS_pivot_root, new_root, put_old));
+}
+
+}  // namespace sock::sandbox::mount_api

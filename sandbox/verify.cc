@@ -1,0 +1,93 @@
+#include "sandbox/verify.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/file.h"
+
+namespace sock::sandbox {
+namespace {
+
+/// The text after "Key:\t" up to the end of its line.
+std::optional<std::string_view> field(std::string_view status, std::string_view key) {
+  const std::string wanted = "\n" + std::string(key) + ":\t";
+  const auto at = status.find(wanted);
+  if (at == std::string_view::npos) return std::nullopt;
+  const auto begin = at + wanted.size();
+  return status.substr(begin, status.find('\n', begin) - begin);
+}
+
+std::unexpected<Error> missing(std::string_view layer, std::string detail) {
+  return fail(Code::kInternal, "verify sandbox",
+              std::string(layer) + " is not as it must be: " + detail);
+}
+
+Result<> check_status(std::string_view status, const Expectation& expected) {
+  const std::string id = std::to_string(expected.host_uid);
+  const std::string ids = id + "\t" + id + "\t" + id + "\t" + id;
+  constexpr std::string_view kNone = "0000000000000000";
+  const std::array<std::array<std::string_view, 2>, 11> wanted{{{"Seccomp", "2"},
+                                                                {"NoNewPrivs", "1"},
+                                                                {"CapInh", kNone},
+                                                                {"CapPrm", kNone},
+                                                                {"CapEff", kNone},
+                                                                {"CapBnd", kNone},
+                                                                {"CapAmb", kNone},
+                                                                {"Uid", ids},
+                                                                {"Gid", ids},
+                                                                {"Threads", "1"},
+                                                                {"Groups", " "}}};
+  for (const auto& [key, value] : wanted) {
+    const auto found = field(status, key);
+    if (!found || *found != value) {
+      return missing(key, std::string(found.value_or("absent")) + " instead of " +
+                              std::string(value));
+    }
+  }
+  return {};
+}
+
+Result<ino_t> namespace_inode(const std::string& folder, std::string_view kind) {
+  struct stat info {};
+  const std::string path = folder + "/ns/" + std::string(kind);
+  if (::stat(path.c_str(), &info) < 0) return fail_errno("verify sandbox", path);
+  return info.st_ino;
+}
+
+Result<> check_namespaces(const std::string& target, const std::string& shell) {
+  constexpr std::array<std::string_view, 7> kKinds{"pid", "mnt",  "net",   "ipc",
+                                                   "uts", "user", "cgroup"};
+  for (const auto kind : kKinds) {
+    const auto theirs = namespace_inode(target, kind);
+    const auto ours = namespace_inode("/proc/self", kind);
+    const auto shells = namespace_inode(shell, kind);
+    if (!theirs) return std::unexpected(theirs.error());
+    if (!ours) return std::unexpected(ours.error());
+    if (!shells) return std::unexpected(shells.error());
+    if (*theirs == *ours) return missing(std::string(kind) + " namespace", "it is the host's");
+    // The cgroup namespace is made by the clone itself, once it is in its cgroup.
+    const bool own = kind == "cgroup";
+    if (own == (*theirs == *shells)) {
+      return missing(std::string(kind) + " namespace",
+                     own ? "it is the shell's" : "it is not the shell's");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> verify_confined(pid_t pid, const Expectation& expected) {
+  const std::string folder = "/proc/" + std::to_string(pid);
+  auto status = read_file(AT_FDCWD, folder + "/status", 64 << 10);
+  if (!status) return std::unexpected(status.error());
+  if (auto checked = check_status(*status, expected); !checked) return checked;
+  return check_namespaces(folder, "/proc/" + std::to_string(expected.shell));
+}
+
+}  // namespace sock::sandbox

@@ -1,0 +1,168 @@
+// The helper program by its protocol (netns-pool/wire.h).
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "base/message.h"
+#include "base/spawn.h"
+#include "netns-pool/netns.h"
+#include "netns-pool/wire.h"
+#include "tests/netns-pool/support.h"
+
+namespace sock::netns {
+namespace {
+
+using testing::DeathWatch;
+using testing::gone_within;
+using testing::helper_path;
+using testing::hold_user_namespace;
+using testing::kPatience;
+using testing::missing_rights;
+
+class SockNetnsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (const auto missing = missing_rights(); !missing.empty()) GTEST_SKIP() << missing;
+  }
+
+  void start(std::vector<std::string> args = {}, int user_namespace = -1) {
+    auto sockets = socket_pair(SOCK_SEQPACKET);
+    ASSERT_TRUE(sockets);
+    SpawnSpec spec;
+    spec.program = helper_path();
+    spec.args = std::move(args);
+    spec.fds = {(*sockets)[1].get()};
+    if (user_namespace >= 0) spec.fds.push_back(user_namespace);
+    auto process = spawn(spec);
+    ASSERT_TRUE(process) << process.error().describe();
+    process_ = std::move(*process);
+    control_ = std::move((*sockets)[0]);
+  }
+
+  void request(std::uint32_t count) {
+    BuildRequest request;
+    request.count = count;
+    ASSERT_TRUE(send_message(control_.get(), bytes_of(request)));
+  }
+
+  /// Size 0 at end of file, and with a test failure after kPatience.
+  Received receive(BuildReply& reply) {
+    pollfd poll{control_.get(), POLLIN, 0};
+    if (::poll(&poll, 1, static_cast<int>(kPatience.count())) != 1) {
+      ADD_FAILURE() << "no answer";
+      return {};
+    }
+    auto received = receive_message(control_.get(), writable_bytes_of(reply));
+    return received ? std::move(*received) : Received{};
+  }
+
+  int exit_code() {
+    EXPECT_TRUE(gone_within(process_.pid(), kPatience));
+    const auto exit = process_.try_reap();
+    return exit && !exit->signalled ? exit->status : -1;
+  }
+
+  Fd control_;
+  Process process_;
+};
+
+TEST_F(SockNetnsTest, AnswersOneMessageANamespace) {
+  auto holder = hold_user_namespace();
+  if (!holder) GTEST_SKIP() << holder.error().describe();
+  const auto owner = user_namespace_of(holder->pidfd());
+  ASSERT_TRUE(owner);
+  start({kJoinUserFlag}, holder->pidfd());
+  request(5);
+  auto live = std::make_shared<LiveNamespaces>();
+  std::vector<Netns> built;
+  for (int i = 0; i < 5; ++i) {
+    BuildReply reply;
+    auto received = receive(reply);
+    ASSERT_EQ(received.size, sizeof reply);
+    ASSERT_EQ(reply.kind, ReplyKind::kBuilt) << to_string(reply.step) << ": " << reply.detail;
+    ASSERT_EQ(received.fds.size(), 1U);
+    EXPECT_GT(reply.build_us, 0U);
+    auto netns = Netns::adopt(std::move(received.fds[0]), *owner, live);
+    ASSERT_TRUE(netns) << netns.error().describe();
+    EXPECT_EQ(netns->inode(), reply.inode);
+    built.push_back(std::move(*netns));
+  }
+  pollfd poll{control_.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&poll, 1, 100), 0) << "an answer too many";
+}
+
+TEST_F(SockNetnsTest, KeepsNothingItHasBuiltAlive) {
+  auto watch = DeathWatch::create();
+  ASSERT_TRUE(watch) << watch.error().describe();
+  start();
+  request(1);
+  BuildReply reply;
+  auto received = receive(reply);
+  ASSERT_EQ(received.fds.size(), 1U) << reply.detail;
+  ASSERT_TRUE(watch->watch(received.fds[0].get()));
+  received.fds.clear();
+  // No further request: the helper alone could hold it now.
+  EXPECT_EQ(watch->alive(kPatience).value_or(99), 0U);
+}
+
+TEST_F(SockNetnsTest, LeavesWhenTheSocketCloses) {
+  start();
+  control_.reset();
+  EXPECT_EQ(exit_code(), 0);
+}
+
+TEST_F(SockNetnsTest, LeavesInTheMiddleOfABatch) {
+  start();
+  request(kMaxBatch);
+  BuildReply reply;
+  ASSERT_EQ(receive(reply).size, sizeof reply);
+  control_.reset();
+  EXPECT_EQ(exit_code(), 1);
+}
+
+TEST_F(SockNetnsTest, RefusesMalformedRequests) {
+  BuildRequest none;
+  BuildRequest many;
+  many.count = kMaxBatch + 1;
+  BuildRequest foreign;
+  foreign.count = 1;
+  foreign.magic = 0;
+  for (const auto& bad : {none, many, foreign}) {
+    start();
+    ASSERT_TRUE(send_message(control_.get(), bytes_of(bad)));
+    EXPECT_EQ(exit_code(), 1);
+  }
+  start();
+  const char half = 'x';
+  ASSERT_TRUE(send_message(control_.get(), bytes_of(half)));
+  EXPECT_EQ(exit_code(), 1);
+  start();
+  BuildRequest good;
+  good.count = 1;
+  const std::array<int, 1> smuggled{control_.get()};
+  ASSERT_TRUE(send_message(control_.get(), bytes_of(good), smuggled));
+  EXPECT_EQ(exit_code(), 1);
+}
+
+TEST_F(SockNetnsTest, SaysWhyItCannotStart) {
+  // Our own user namespace: setns(2) refuses to join it again.
+  const Fd self(::open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(self);
+  start({kJoinUserFlag}, self.get());
+  BuildReply reply;
+  const auto received = receive(reply);
+  ASSERT_EQ(received.size, sizeof reply);
+  EXPECT_EQ(reply.kind, ReplyKind::kStartFailed);
+  EXPECT_EQ(reply.step, BuildStep::kJoinUser);
+  EXPECT_EQ(reply.error, EINVAL);
+  EXPECT_EQ(exit_code(), 1);
+}
+
+TEST_F(SockNetnsTest, RefusesUnknownArguments) {
+  start({"--nonsense"});
+  EXPECT_EQ(exit_code(), 2);
+}
+
+}  // namespace
+}  // namespace sock::netns

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <linux/filter.h>
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+
+namespace sock::zygote {
+
+/// What a zygote is told when it starts; travels in a memfd.
+struct ZygoteConfig {
+  std::vector<std::string> search_path;  ///< sys.path; a child zygote keeps its parent's
+  std::vector<std::string> modules;      ///< to import, in order
+  std::vector<sock_filter> filter;       ///< of every clone; a child zygote keeps its parent's
+};
+
+/// A sealed memfd holding the configuration.
+[[nodiscard]] Result<Fd> write_config(const ZygoteConfig& config);
+
+/// The reverse; refuses anything malformed or larger than 1 MiB.
+[[nodiscard]] Result<ZygoteConfig> read_config(int fd);
+
+}  // namespace sock::zygote

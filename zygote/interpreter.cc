@@ -1,0 +1,157 @@
+#include "zygote/interpreter.h"
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <memory>
+
+#include "zygote/runtime_source.h"
+
+namespace sock::zygote::interpreter {
+namespace {
+
+using Object = std::unique_ptr<PyObject, decltype([](PyObject* object) { Py_XDECREF(object); })>;
+
+PyObject* g_runtime = nullptr;  ///< the runtime module; lives as long as the process
+PyObject* g_call = nullptr;     ///< its call function
+
+/// Takes the pending exception as "Type: message".
+std::string take_exception() {
+  PyObject *type = nullptr, *value = nullptr, *trace = nullptr;
+  PyErr_Fetch(&type, &value, &trace);
+  PyErr_NormalizeException(&type, &value, &trace);
+  const Object owned_type(type), owned_value(value), owned_trace(trace);
+  std::string out = "unknown exception";
+  if (value != nullptr) {
+    out = Py_TYPE(value)->tp_name;
+    const Object text(PyObject_Str(value));
+    const char* message = text ? PyUnicode_AsUTF8(text.get()) : nullptr;
+    if (message != nullptr) out.append(": ").append(message);
+  }
+  PyErr_Clear();
+  return out;
+}
+
+std::unexpected<Error> python_error(std::string_view step) {
+  return fail(Code::kInvalid, step, take_exception());
+}
+
+Result<> call_runtime(const char* function, PyObject* argument = nullptr) {
+  const Object callable(PyObject_GetAttrString(g_runtime, function));
+  if (!callable) return python_error(function);
+  const Object result(argument == nullptr ? PyObject_CallNoArgs(callable.get())
+                                          : PyObject_CallOneArg(callable.get(), argument));
+  if (!result) return python_error(function);
+  return {};
+}
+
+Object list_of(const std::vector<std::string>& strings) {
+  Object list(PyList_New(0));
+  for (const auto& text : strings) {
+    const Object item(PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size())));
+    if (!list || !item || PyList_Append(list.get(), item.get()) < 0) return nullptr;
+  }
+  return list;
+}
+
+Result<> initialise(const std::vector<std::string>& search_path) {
+  PyPreConfig preconfig;
+  PyPreConfig_InitIsolatedConfig(&preconfig);
+  preconfig.utf8_mode = 1;
+  PyStatus status = Py_PreInitialize(&preconfig);
+  if (PyStatus_Exception(status)) return fail(Code::kInternal, "interpreter", status.err_msg);
+
+  PyConfig config;
+  PyConfig_InitIsolatedConfig(&config);
+  config.site_import = 0;
+  config.write_bytecode = 0;
+  config.install_signal_handlers = 1;  // SIGPIPE ignored, SIGINT raises: as programs expect
+  config.module_search_paths_set = 1;
+  auto set = [&](wchar_t** field, const char* text) {
+    if (!PyStatus_Exception(status)) status = PyConfig_SetBytesString(&config, field, text);
+  };
+  set(&config.program_name, "python3");
+  // multiprocessing's spawn and programs that run sys.executable find the real interpreter.
+  set(&config.executable, "/usr/bin/python3.11");
+  set(&config.home, "/usr");
+  for (const auto& path : search_path) {
+    if (PyStatus_Exception(status)) break;
+    wchar_t* wide = Py_DecodeLocale(path.c_str(), nullptr);
+    if (wide == nullptr) break;
+    status = PyWideStringList_Append(&config.module_search_paths, wide);
+    PyMem_RawFree(wide);
+  }
+  if (!PyStatus_Exception(status)) status = Py_InitializeFromConfig(&config);
+  PyConfig_Clear(&config);
+  if (PyStatus_Exception(status)) {
+    return fail(Code::kInternal, "interpreter", status.err_msg ? status.err_msg : "start failed");
+  }
+  return {};
+}
+
+Object environment_of(std::string_view pairs) {
+  Object dict(PyDict_New());
+  while (dict && !pairs.empty()) {
+    const auto name = pairs.substr(0, pairs.find('\0'));
+    if (name.size() >= pairs.size()) break;
+    pairs.remove_prefix(name.size() + 1);
+    const auto value = pairs.substr(0, pairs.find('\0'));
+    pairs.remove_prefix(std::min(pairs.size(), value.size() + 1));
+    const Object key(PyUnicode_FromStringAndSize(name.data(), static_cast<Py_ssize_t>(name.size())));
+    const Object text(
+        PyUnicode_FromStringAndSize(value.data(), static_cast<Py_ssize_t>(value.size())));
+    if (!key || !text || PyDict_SetItem(dict.get(), key.get(), text.get()) < 0) return nullptr;
+  }
+  return dict;
+}
+
+}  // namespace
+
+Result<> start(const std::vector<std::string>& search_path) {
+  if (auto started = initialise(search_path); !started) return started;
+  const Object code(Py_CompileString(kRuntimeSource, "<sock>", Py_file_input));
+  if (!code) return python_error("compile runtime");
+  // Not under its own name in sys.modules: user code has no business importing it.
+  g_runtime = PyImport_ExecCodeModule("_sock_runtime", code.get());
+  if (g_runtime == nullptr) return python_error("load runtime");
+  PyDict_DelItemString(PyImport_GetModuleDict(), "_sock_runtime");
+  g_call = PyObject_GetAttrString(g_runtime, "call");
+  if (g_call == nullptr) return python_error("load runtime");
+  return call_runtime("import_common");
+}
+
+Result<> import_modules(const std::vector<std::string>& modules) {
+  const Object list = list_of(modules);
+  if (!list) return python_error("import");
+  return call_runtime("import_modules", list.get());
+}
+
+Result<> settle() { return call_runtime("settle"); }
+
+Result<> after_clone() {
+  PyOS_AfterFork_Child();
+  return call_runtime("restore_uniqueness");
+}
+
+Result<Outcome> run(const Call& call) {
+  const Object environment = environment_of(call.environment);
+  if (!environment) return python_error("environment");
+  PyObject* result = PyObject_CallFunction(
+      g_call, "s#y#s#s#ILO", call.handler.data(), static_cast<Py_ssize_t>(call.handler.size()),
+      call.event.data(), static_cast<Py_ssize_t>(call.event.size()), call.id.data(),
+      static_cast<Py_ssize_t>(call.id.size()), call.function.data(),
+      static_cast<Py_ssize_t>(call.function.size()), call.memory_mb,
+      static_cast<long long>(call.deadline_ns), environment.get());
+  if (result == nullptr) return python_error("call");
+  int succeeded = 0;
+  const char* json = nullptr;
+  Py_ssize_t length = 0;
+  long long init_us = 0, run_us = 0;
+  // `result` is never released: the bytes it holds go out, then the process ends.
+  if (!PyArg_ParseTuple(result, "py#LL", &succeeded, &json, &length, &init_us, &run_us)) {
+    return python_error("call result");
+  }
+  return Outcome{succeeded != 0, {json, static_cast<std::size_t>(length)}, init_us, run_us};
+}
+
+}  // namespace sock::zygote::interpreter

@@ -1,0 +1,251 @@
+"""Python side of sock-zygote: imports packages, restores uniqueness in clones, runs handlers.
+
+Compiled into the zygote, not importable by handlers. Lives in a module of its own so that
+nothing of it leaks into the namespaces of user code.
+"""
+
+import builtins
+import gc
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+import types
+
+# Imported by most programs anyway; loading them once in the root zygote takes their cost from
+# every call and from every child zygote's import.
+COMMON_MODULES = (
+    "abc", "argparse", "ast", "asyncio", "base64", "binascii", "bisect", "calendar",
+    "collections", "collections.abc", "concurrent.futures", "concurrent.futures.thread",
+    "configparser", "contextlib", "contextvars", "copy", "csv", "ctypes", "dataclasses",
+    "datetime", "decimal", "difflib", "email.message", "email.parser", "email.utils", "enum",
+    "errno", "fnmatch", "fractions", "functools", "getpass", "glob", "gzip", "hashlib", "heapq",
+    "hmac", "html", "html.parser", "http.client", "importlib.metadata", "importlib.resources",
+    "inspect", "io", "ipaddress", "itertools", "json", "keyword", "linecache", "locale",
+    "logging", "logging.handlers", "lzma", "math", "mimetypes", "multiprocessing", "numbers",
+    "operator", "pathlib", "pickle", "pkgutil", "platform", "pprint", "queue", "quopri",
+    "random", "re", "secrets", "select", "selectors", "shlex", "shutil", "signal", "socket",
+    "sqlite3", "ssl", "stat", "statistics", "string", "struct", "subprocess", "tempfile",
+    "textwrap", "threading", "time", "timeit", "tokenize", "traceback", "types", "typing",
+    "unicodedata", "unittest.mock", "urllib.error", "urllib.parse", "urllib.request", "uuid",
+    "warnings", "weakref", "xml.etree.ElementTree", "xml.sax", "zipfile", "zlib", "zoneinfo",
+)  # fmt: skip
+
+TASK = "/var/task"
+MAX_FRAMES = 60
+MAX_MESSAGE = 16384
+
+_random_objects = []
+_numpy_generators = []
+
+
+def import_modules(names):
+    """Imports the zygote's packages; any exception is the caller's to report."""
+    gc.disable()
+    for name in names:
+        importlib.import_module(name)
+
+
+def import_common():
+    """Imports the common standard library; a module this build of Python lacks is left out."""
+    for name in COMMON_MODULES:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass
+    # The site module is off in zygotes (its .pth files run code); programs expect these two.
+    quitter = importlib.import_module("_sitebuiltins").Quitter
+    builtins.exit = quitter("exit", "Ctrl-D (i.e. EOF)")
+    builtins.quit = quitter("quit", "Ctrl-D (i.e. EOF)")
+
+
+def settle():
+    """Last Python to run in a zygote: remember what must be reseeded, then freeze the heap."""
+    gc.collect()
+    random_type = getattr(sys.modules.get("random"), "Random", ())
+    system_random = getattr(sys.modules.get("random"), "SystemRandom", ())
+    numpy_random = sys.modules.get("numpy.random")
+    generator_type = getattr(numpy_random, "Generator", ())
+    state_type = getattr(numpy_random, "RandomState", ())
+    for candidate in gc.get_objects():
+        if isinstance(candidate, random_type) and not isinstance(candidate, system_random):
+            _random_objects.append(candidate)
+        elif isinstance(candidate, (generator_type, state_type)):
+            _numpy_generators.append(candidate)
+    gc.collect()
+    gc.freeze()
+
+
+def restore_uniqueness():
+    """Runs first in every clone: nothing random may repeat between two clones."""
+    # random's module-level generator is reseeded by its own at-fork hook.
+    for generator in _random_objects:
+        generator.seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+        for generator in _numpy_generators:
+            if hasattr(generator, "seed"):
+                generator.seed()
+            else:
+                bits = generator.bit_generator
+                bits.state = type(bits)().state
+    # OpenSSL notices a fork by getpid() alone, and every clone is the same pid in its namespace.
+    ssl = sys.modules.get("ssl")
+    if ssl is not None:
+        ssl.RAND_add(os.urandom(48), 48.0)
+    tempfile = sys.modules.get("tempfile")
+    if tempfile is not None:
+        tempfile._name_sequence = None
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None:
+        process.current_process().authkey = os.urandom(32)
+    uuid = sys.modules.get("uuid")
+    if uuid is not None:
+        uuid._node = None
+        uuid._last_timestamp = None
+
+
+class Context:
+    """What AWS Lambda's context object offers, under the same names."""
+
+    __slots__ = ("aws_request_id", "function_name", "memory_limit_in_mb", "_deadline_ns",
+                 "function_version", "log_group_name", "log_stream_name", "identity",
+                 "client_context", "invoked_function_arn")  # fmt: skip
+
+    def __init__(self, request_id, function_name, memory_mb, deadline_ns):
+        self.aws_request_id = request_id
+        self.function_name = function_name
+        self.memory_limit_in_mb = memory_mb
+        self._deadline_ns = deadline_ns
+        self.function_version = "$LATEST"
+        self.log_group_name = "/sock/" + function_name
+        self.log_stream_name = request_id
+        self.invoked_function_arn = "sock:" + function_name
+        self.identity = None
+        self.client_context = None
+
+    def get_remaining_time_in_millis(self):
+        return max(0, (self._deadline_ns - time.monotonic_ns()) // 1_000_000)
+
+
+class HandlerNotFound(Exception):
+    pass
+
+
+class ResultNotSerializable(Exception):
+    pass
+
+
+class HandlerExit(Exception):
+    pass
+
+
+_ERROR_TYPES = {
+    HandlerNotFound: "Runtime.HandlerNotFound",
+    ResultNotSerializable: "Runtime.MarshalError",
+    HandlerExit: "Runtime.ExitError",
+}
+
+
+def _load(handler):
+    module_name, _, function_name = handler.rpartition(".")
+    # A path entry that did not exist when the importer first looked is remembered as empty.
+    sys.path_importer_cache.pop(TASK, None)
+    sys.path.insert(0, TASK)
+    os.chdir(TASK)
+    module = importlib.import_module(module_name)
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise HandlerNotFound(f"module {module_name!r} has no function {function_name!r}")
+    return function
+
+
+def _takes_context(function):
+    """Whether handler(event, context) is meant; inspect.signature is dear, so the common kinds
+    are read off their code objects."""
+    target, bound = function, 0
+    if isinstance(target, types.MethodType):
+        target, bound = target.__func__, 1
+    if isinstance(target, types.FunctionType) and not hasattr(target, "__wrapped__"):
+        code = target.__code__
+        return bool(code.co_flags & 0x04) or code.co_argcount - bound >= 2
+    inspect = importlib.import_module("inspect")
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    kinds = [p.kind for p in parameters]
+    positional = sum(k in (inspect.Parameter.POSITIONAL_ONLY,
+                           inspect.Parameter.POSITIONAL_OR_KEYWORD) for k in kinds)
+    return positional >= 2 or inspect.Parameter.VAR_POSITIONAL in kinds
+
+
+def _encode(result):
+    try:
+        return json.dumps(result, allow_nan=False, separators=(",", ":")).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ResultNotSerializable(f"the handler's result is not JSON: {error}") from None
+
+
+def _describe(error):
+    kind = type(error)
+    name = _ERROR_TYPES.get(kind, kind.__name__)
+    try:
+        message = str(error)
+    except BaseException as inner:
+        message = f"<{kind.__name__} whose str() raised {type(inner).__name__}>"
+    frames = []
+    try:
+        if kind not in (ResultNotSerializable, HandlerExit):
+            for frame in traceback.extract_tb(error.__traceback__, limit=-MAX_FRAMES):
+                if frame.filename == "<sock>" or frame.filename.startswith("<frozen importlib"):
+                    continue
+                frames.append(f'File "{frame.filename}", line {frame.lineno}, in {frame.name}\n'
+                              f"    {frame.line}")
+    except BaseException:
+        pass
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append(f'File "{error.filename}", line {error.lineno}\n    {(error.text or "").strip()}')
+    return json.dumps({"errorType": str(name)[:256], "errorMessage": message[:MAX_MESSAGE],
+                       "stackTrace": frames}).encode("ascii")  # fmt: skip
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BaseException:
+            pass
+
+
+def call(handler, event, request_id, function_name, memory_mb, deadline_ns, environment):
+    """Runs one call. Returns (succeeded, JSON bytes, init µs, run µs); never raises."""
+    begin = loaded = time.monotonic_ns()
+    running = False
+    try:
+        gc.enable()
+        sys.stdout.reconfigure(line_buffering=True)
+        if environment:
+            os.environ.update(environment)
+        function = _load(handler)
+        arguments = [json.loads(event)]
+        if _takes_context(function):
+            arguments.append(Context(request_id, function_name, memory_mb, deadline_ns))
+        loaded = time.monotonic_ns()
+        running = True
+        result = _encode(function(*arguments))
+        succeeded = True
+    except SystemExit as error:
+        succeeded = False
+        result = _describe(HandlerExit(f"the handler called sys.exit({error.code!r})"))
+    except BaseException as error:
+        succeeded = False
+        result = _describe(error)
+    end = time.monotonic_ns()
+    if not running:
+        loaded = end
+    _flush()
+    return succeeded, result, (loaded - begin) // 1000, (end - loaded) // 1000

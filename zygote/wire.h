@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstdint>
+
+namespace sock::zygote {
+
+/// Messages between sockd and a zygote (SOCK_SEQPACKET), and frames between sockd and a clone
+/// (a stream of base/frame.h). PODs in host order; both sides are this build.
+
+enum class RequestType : std::uint32_t {
+  kStart = 1,  ///< first message to a new process: [keeper pidfd, config memfd]; answered by Ready
+  kClone = 2,  ///< [shell pidfd, connection, log pipe, cgroup?]; answered by CloneReply
+  kFork = 3,   ///< a child zygote: [its control socket, config memfd]; CloneReply here, then
+               ///< Ready on the new socket
+};
+
+enum RequestFlags : std::uint32_t {
+  kIntoCgroup = 1,  ///< the last descriptor is a cgroup v2 directory to be born in
+  kAwaitGo = 2,     ///< the clone waits for one byte before it confines itself: sockd still has
+                    ///< to attach it to cgroups it could not be born in
+};
+
+struct Request {
+  RequestType type = RequestType::kStart;
+  std::uint32_t flags = 0;
+  std::uint32_t uid = 0;         ///< kClone: in the user namespace
+  std::uint32_t open_files = 0;  ///< kClone
+};
+
+/// Answer to kClone and kFork; carries the pidfd when `error` is 0.
+struct CloneReply {
+  std::uint32_t type = kType;
+  std::int32_t error = 0;  ///< errno of the clone
+
+  static constexpr std::uint32_t kType = 0x636c6f6e;
+};
+
+/// Stages of making a zygote ready.
+enum class ReadyStep : std::uint32_t {
+  kNone = 0,
+  kProtocol,
+  kNamespaces,
+  kInterpreter,
+  kImport,
+  kAudit,
+};
+
+[[nodiscard]] const char* to_string(ReadyStep step);
+
+struct Ready {
+  std::uint32_t type = kType;
+  ReadyStep step = ReadyStep::kNone;  ///< the stage that failed; kNone is success
+  std::int64_t import_us = 0;
+  char error[496] = {};               ///< what failed, for a person; NUL terminated
+
+  static constexpr std::uint32_t kType = 0x72656479;
+};
+
+/// Frame types on a clone's connection.
+enum class FrameType : std::uint32_t {
+  kParked = 1,  ///< clone → sockd: confined and waiting; no payload
+  kFailed = 2,  ///< clone → sockd: Failure
+  kCall = 3,    ///< sockd → clone: CallHeader, then its parts in order
+  kResult = 4,  ///< clone → sockd: ResultHeader, then the result's JSON
+  kRaised = 5,  ///< clone → sockd: ResultHeader, then {"errorType","errorMessage","stackTrace"}
+};
+
+struct Failure {
+  std::uint32_t step = 0;  ///< sandbox::ConfineStep
+  std::int32_t error = 0;
+};
+
+struct CallHeader {
+  std::int64_t deadline_ns = 0;  ///< CLOCK_MONOTONIC
+  std::uint32_t memory_mb = 0;
+  std::uint32_t handler_length = 0;
+  std::uint32_t function_length = 0;
+  std::uint32_t id_length = 0;
+  std::uint32_t environment_length = 0;  ///< "K\0V\0" pairs
+  std::uint32_t reserved = 0;
+  std::uint64_t event_length = 0;
+};
+
+struct ResultHeader {
+  std::int64_t init_us = 0;
+  std::int64_t run_us = 0;
+};
+
+/// Descriptors of a zygote and of a clone beyond 0, 1 and 2.
+inline constexpr int kControlFd = 3;
+inline constexpr int kPidNamespaceFd = 4;
+inline constexpr int kConnectionFd = 3;
+
+}  // namespace sock::zygote
