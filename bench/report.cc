@@ -120,7 +120,7 @@ std::string as_table(const Report& report) {
                   figures.own_cpu_us < 0 ? "-" : shown(whole(figures.own_cpu_us)),
                   std::to_string(errors), counts(one.starts)});
   }
-  for (const auto& [system, why] : report.left_out) out += system + ": " + why + "\n";
+  for (const auto& [system, why] : report.left_out) out.append(system + ": ").append(why + "\n");
   for (const auto& one : report.series) {
     if (one.errors.empty()) continue;
     out += "errors of " + one.system + " " + one.packages + ", " + std::to_string(one.clients) +

@@ -108,27 +108,27 @@ class Benchmark {
       auto crun = crun_command(module, home_);
       if (!crun) return std::unexpected(crun.error());
       baselines_.push_back({"os.fork()", packages, std::nullopt});
-      add_baseline({"python3", packages, python_command(module)});
-      add_baseline({"bwrap", packages, bwrap_command(module)});
-      add_baseline({"crun run", packages, std::move(*crun)});
+      add_baseline("python3", packages, python_command(module));
+      add_baseline("bwrap", packages, bwrap_command(module));
+      add_baseline("crun run", packages, std::move(*crun));
     }
     return {};
   }
 
   /// Takes it only if it works here.
-  void add_baseline(Baseline baseline) {
-    if (report_.left_out.contains(baseline.system)) return;
-    if (::access(baseline.command->program.c_str(), X_OK) != 0) {
-      report_.left_out[baseline.system] = "not installed";
+  void add_baseline(const std::string& system, const std::string& packages, Command command) {
+    if (report_.left_out.contains(system)) return;
+    if (::access(command.program.c_str(), X_OK) != 0) {
+      report_.left_out[system] = "not installed";
       return;
     }
     BaselineSpec once;
     once.window = Millis(0);
-    const auto trial = drive_command(*baseline.command, once);
+    const auto trial = drive_command(command, once);
     if (trial.errors.empty()) {
-      baselines_.push_back(std::move(baseline));
+      baselines_.push_back({system, packages, std::move(command)});
     } else {
-      report_.left_out[baseline.system] = "does not work here: " + trial.errors.begin()->first;
+      report_.left_out[system] = "does not work here: " + trial.errors.begin()->first;
     }
   }
 

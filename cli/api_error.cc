@@ -27,7 +27,9 @@ std::string traceback_of(const boost::json::object& error) {
   const boost::json::array& frames = array_of(error, "stackTrace");
   if (!frames.empty()) out = "Traceback (most recent call last):\n";
   for (const auto& frame : frames) {
-    out += printable(text_of(frame), Lines::kMany);
+    const std::string text = printable(text_of(frame), Lines::kMany);
+    if (!text.starts_with("  ")) out += "  ";
+    out += text;
     if (out.back() != '\n') out += '\n';
   }
   out += type.empty() ? "Error" : type;

@@ -51,11 +51,17 @@ const boost::json::object& object_of(const boost::json::object& object, std::str
   return value != nullptr && value->is_object() ? value->get_object() : kNone;
 }
 
+std::string package_of(const boost::json::value& value) {
+  const auto* const object = value.if_object();
+  if (object == nullptr) return text_of(value);
+  return text_of(*object, "name") + "==" + text_of(*object, "version");
+}
+
 std::string joined(const boost::json::array& array, std::string_view separator) {
   std::string out;
   for (const auto& element : array) {
     if (!out.empty()) out += separator;
-    out += text_of(element);
+    out += package_of(element);
   }
   return out;
 }

@@ -26,7 +26,10 @@ namespace sock::cli {
 [[nodiscard]] const boost::json::object& object_of(const boost::json::object& object,
                                                    std::string_view key);
 
-/// Elements of an array of strings, joined.
+/// A package as "name==version", whether it came as that or as {"name","version"}.
+[[nodiscard]] std::string package_of(const boost::json::value& value);
+
+/// Elements of an array of strings, or of packages, joined.
 [[nodiscard]] std::string joined(const boost::json::array& array, std::string_view separator);
 
 }  // namespace sock::cli

@@ -46,6 +46,12 @@ bool is_killed(const Response& response) {
   return error && text_of(*error, "code") == "killed";
 }
 
+/// Whether there can be any output: the call got as far as a sandbox.
+bool has_run(const Failure& failure) {
+  const auto exit = static_cast<ExitCode>(failure.exit);
+  return exit == ExitCode::kAppError || exit == ExitCode::kTimeout || exit == ExitCode::kKilled;
+}
+
 void print_log_of(Console& console, const boost::json::object& record) {
   print_log(console.err, console.err_is_terminal, text_of(record, "logs"));
   if (truth_of(record, "logs_truncated")) {
@@ -111,7 +117,7 @@ Outcome<int> invoke(Context& context, const InvokeOptions& options) {
   if (options.log && record) print_log_of(context.console, record->fields);
   if (failure) {
     failure->message = options.name + ": " + failure->message;
-    if (!id.empty()) {
+    if (!id.empty() && has_run(*failure)) {
       failure->message += " (its output: sockctl logs " + printable(id, Lines::kOne) + ")";
     }
     print_failure(context.console, *failure);

@@ -67,11 +67,12 @@ class Forest {
   static std::string label_of(const object& node, const object* parent) {
     std::set<std::string> inherited;
     if (parent != nullptr) {
-      for (const auto& package : array_of(*parent, "packages")) inherited.insert(text_of(package));
+      for (const auto& package : array_of(*parent, "packages"))
+        inherited.insert(package_of(package));
     }
     std::string label;
     for (const auto& package : array_of(node, "packages")) {
-      const std::string name = text_of(package);
+      const std::string name = package_of(package);
       if (inherited.contains(name)) continue;
       label += (label.empty() ? "" : " ") + name;
     }

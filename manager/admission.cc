@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <list>
 #include <unordered_map>
@@ -28,8 +29,7 @@ struct Waiter {
 }  // namespace
 
 struct Admission::State {
-  State(const asio::any_io_executor& loop, Limits bounds)
-      : executor(loop), limits(bounds), emptied(loop) {}
+  State(const asio::any_io_executor& loop, Limits bounds) : limits(bounds), emptied(loop) {}
 
   [[nodiscard]] bool has_place(const std::string& function) const;
   void take(const std::string& function);
@@ -38,7 +38,6 @@ struct Admission::State {
   void advance();
   [[nodiscard]] std::unexpected<Error> busy() const;
 
-  asio::any_io_executor executor;
   Limits limits;
   std::size_t running = 0;
   std::unordered_map<std::string, std::size_t> per_function;  ///< only with a limit on it
@@ -150,7 +149,8 @@ asio::awaitable<Result<Admission::Permit>> Admission::enter(std::string function
     co_return Permit(state, std::move(function));
   }
   if (state->queue.size() >= state->limits.queued) co_return state->busy();
-  Waiter waiter(state->executor, std::move(function));
+  const auto executor = co_await asio::this_coro::executor;
+  Waiter waiter(executor, std::move(function));
   Place place(state, waiter);
   waiter.timer.expires_after(state->limits.queue_timeout);
   auto [ignored] = co_await waiter.timer.async_wait(kAwait);

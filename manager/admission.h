@@ -28,6 +28,7 @@ class Admission {
   /// The right to run one call; given back on destruction. May outlive the Admission.
   class Permit {
    public:
+    Permit() = default;  ///< the right to nothing
     Permit(Permit&& other) noexcept = default;
     Permit& operator=(Permit&& other) noexcept;
     Permit(const Permit&) = delete;

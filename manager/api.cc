@@ -5,6 +5,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "manager/api_json.h"
+#include "manager/function_options.h"
 #include "manager/function_json.h"
 
 namespace sock::manager {

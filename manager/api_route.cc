@@ -113,11 +113,4 @@ std::string_view allowed_methods(Resource resource) {
   }
 }
 
-bool is_function_name(std::string_view name) {
-  const auto alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  const auto fits = [&](char c) { return alphanumeric(c) || c == '_' || c == '.' || c == '-'; };
-  return !name.empty() && name.size() <= 64 && alphanumeric(name.front()) &&
-         std::all_of(name.begin(), name.end(), fits);
-}
-
 }  // namespace sock::manager

@@ -35,7 +35,4 @@ struct Route {
 /// The methods a resource answers, as in an Allow header: "GET, PUT, DELETE".
 [[nodiscard]] std::string_view allowed_methods(Resource resource);
 
-/// ^[a-z0-9][a-z0-9_.-]{0,63}$
-[[nodiscard]] bool is_function_name(std::string_view name);
-
 }  // namespace sock::manager

@@ -95,7 +95,7 @@ std::unexpected<Error> damaged(archive* reader) {
   return fail(Code::kInvalid, "bundle",
               "the bundle is not Python source (UTF-8 text), nor a whole zip or tar (plain, gzip, "
               "xz or zstd): " +
-                  quoted(why == nullptr ? "unknown error" : why));
+                  in_quotes(why == nullptr ? "unknown error" : why));
 }
 
 class Unpacker {

@@ -25,7 +25,7 @@ constexpr std::time_t kEarliest = 315'532'800;  // 1980-01-01
 }  // namespace
 
 std::unexpected<Error> refuse_entry(std::string_view name, const std::string& why) {
-  return fail(Code::kInvalid, "bundle", "bundle entry " + quoted(name) + " " + why);
+  return fail(Code::kInvalid, "bundle", "bundle entry " + in_quotes(name) + " " + why);
 }
 
 BundleWriter::BundleWriter(Fd root, const BundleLimits& limits)
@@ -71,7 +71,7 @@ Result<Fd> BundleWriter::open_beneath(const std::string& name, std::uint64_t fla
   // openat2(2): the kernel itself refuses to leave the root, whatever the name holds.
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
   Fd fd(static_cast<int>(::syscall(SYS_openat2, root_.get(), name.c_str(), &how, sizeof how)));
-  if (!fd) return fail_errno("unpack", "create " + quoted(name));
+  if (!fd) return fail_errno("unpack", "create " + in_quotes(name));
   return fd;
 }
 
@@ -82,12 +82,12 @@ Result<> BundleWriter::make_folder(const std::string& name) {
   const auto folder = open_beneath(parent, O_PATH | O_DIRECTORY, 0);
   if (!folder) return std::unexpected(folder.error());
   if (::mkdirat(folder->get(), leaf.c_str(), 0755) < 0) {
-    return fail_errno("unpack", "create folder " + quoted(name));
+    return fail_errno("unpack", "create folder " + in_quotes(name));
   }
   const auto made = open_beneath(name, O_RDONLY | O_DIRECTORY, 0);
   if (!made) return std::unexpected(made.error());
   // mkdir's mode is subject to the umask.
-  if (::fchmod(made->get(), 0755) < 0) return fail_errno("unpack", "chmod " + quoted(name));
+  if (::fchmod(made->get(), 0755) < 0) return fail_errno("unpack", "chmod " + in_quotes(name));
   return {};
 }
 
@@ -98,7 +98,7 @@ Result<> BundleWriter::make_parents(std::string_view name) {
     const auto found = nodes_.find(parent);
     if (found != nodes_.end()) {
       if (found->second.folder) continue;
-      return refuse_entry(name, "needs the folder " + quoted(parent) + ", which is a file");
+      return refuse_entry(name, "needs the folder " + in_quotes(parent) + ", which is a file");
     }
     if (auto counted = count_node(name); !counted) return counted;
     if (auto made = make_folder(parent); !made) return made;
@@ -118,7 +118,9 @@ Result<> BundleWriter::add_folder(std::string_view name) {
   if (auto made = make_parents(name); !made) return made;
   if (auto counted = count_node(name); !counted) return counted;
   if (auto made = make_folder(std::string(name)); !made) return made;
-  nodes_[std::string(name)] = {.folder = true, .listed = true};
+  Node& node = nodes_[std::string(name)];
+  node.folder = true;
+  node.listed = true;
   return {};
 }
 
@@ -134,9 +136,11 @@ Result<> BundleWriter::begin_file(std::string_view name, bool executable,
   auto fd = open_beneath(std::string(name), O_WRONLY | O_CREAT | O_EXCL, 0600);
   if (!fd) return std::unexpected(fd.error());
   if (::fchmod(fd->get(), executable ? 0755 : 0644) < 0) {
-    return fail_errno("unpack", "chmod " + quoted(name));
+    return fail_errno("unpack", "chmod " + in_quotes(name));
   }
-  nodes_[std::string(name)] = {.listed = true, .executable = executable};
+  Node& node = nodes_[std::string(name)];
+  node.listed = true;
+  node.executable = executable;
   file_.emplace(std::string(name), std::move(*fd), Sha256(), modified);
   return {};
 }
@@ -152,7 +156,7 @@ Result<> BundleWriter::write(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::write(file_->fd.get(), bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("unpack", "write " + quoted(file_->name));
+    if (n < 0) return fail_errno("unpack", "write " + in_quotes(file_->name));
     bytes.remove_prefix(static_cast<std::size_t>(n));
   }
   return {};
@@ -164,7 +168,7 @@ Result<> BundleWriter::end_file() {
     const timespec time{std::clamp(*file_->modified, kEarliest, std::max(now, kEarliest)), 0};
     const timespec times[2] = {time, time};
     if (::futimens(file_->fd.get(), times) < 0) {
-      return fail_errno("unpack", "set the time of " + quoted(file_->name));
+      return fail_errno("unpack", "set the time of " + in_quotes(file_->name));
     }
   }
   auto digest = file_->hash.finish();

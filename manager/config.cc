@@ -49,10 +49,10 @@ bool is_cgroup_path(std::string_view path) {
 std::optional<std::string> path_problem(const std::filesystem::path& path) {
   const std::string& text = path.native();
   if (text.empty() || text.front() != '/') {
-    return "must be an absolute path, not " + quoted(text);
+    return "must be an absolute path, not " + in_quotes(text);
   }
   if (!is_utf8(text) || has_controls(text)) {
-    return "must not hold control characters: " + quoted(text);
+    return "must not hold control characters: " + in_quotes(text);
   }
   return std::nullopt;
 }
@@ -62,7 +62,7 @@ std::optional<std::string> socket_problem(const std::filesystem::path& path) {
   if (auto problem = path_problem(path)) return problem;
   if (path.native().size() <= kMost) return std::nullopt;
   return "must be at most " + std::to_string(kMost) + " bytes long, as sockets' paths are: " +
-         quoted(path.native());
+         in_quotes(path.native());
 }
 
 /// Fills a Config from one document, section by section.
@@ -125,7 +125,7 @@ class Loader {
     in.text("log_level", config_.log_level);
     if (std::ranges::find(kLevels, config_.log_level) == kLevels.end()) {
       in.refuse("log_level", "must be trace, debug, info, warn, error, critical or off, not " +
-                                 quoted(config_.log_level));
+                                 in_quotes(config_.log_level));
     }
   }
 
@@ -133,7 +133,7 @@ class Loader {
     in.text("parent", config_.cgroup_parent);
     if (!is_cgroup_path(config_.cgroup_parent)) {
       in.refuse("parent", "must be a relative path of plain names, such as \"sock\", not " +
-                              quoted(config_.cgroup_parent));
+                              in_quotes(config_.cgroup_parent));
     }
   }
 
@@ -221,7 +221,7 @@ class Loader {
       if (names->empty()) return in.refuse("sets", "a set must name at least one package");
       for (std::string& name : *names) {
         if (!is_package_name(name)) {
-          return in.refuse("sets", quoted(name) + " is not a package's name");
+          return in.refuse("sets", in_quotes(name) + " is not a package's name");
         }
         name = pkgcache::normalise_name(name);
       }
@@ -251,7 +251,7 @@ class Loader {
       if (!is_package_name(name)) return in.refuse(name, "is not a package's name");
       for (const std::string& module : modules) {
         if (!is_module_name(module)) {
-          return in.refuse(name, quoted(module) + " is not a module's name");
+          return in.refuse(name, in_quotes(module) + " is not a module's name");
         }
       }
       config_.packages.preload[pkgcache::normalise_name(name)] = std::move(modules);

@@ -7,6 +7,7 @@
 #include "manager/admission.h"
 #include "manager/call_history.h"
 #include "manager/config.h"
+#include "manager/demand.h"
 #include "manager/dispatcher.h"
 #include "manager/ledger.h"
 #include "manager/metrics.h"
@@ -67,8 +68,10 @@ class Daemon final : public Service {
   [[nodiscard]] boost::asio::awaitable<Result<>> build_sandboxes();
   [[nodiscard]] boost::asio::awaitable<Result<>> build_zygotes();
   [[nodiscard]] boost::asio::awaitable<void> tick();
+  [[nodiscard]] Result<std::vector<pkgcache::Package>> resolve(const FunctionSpec& spec) const;
   void replan();
   void settled(const CallRecord& record);
+  [[nodiscard]] std::filesystem::path stats_path() const;
   void publish_stats();
   void update_gauges();
 
@@ -97,6 +100,7 @@ class Daemon final : public Service {
   std::unique_ptr<Dispatcher> dispatcher_;
   CallHistory history_;
   Metrics metrics_;
+  DemandTracker demand_;
   Stats stats_{};
   boost::asio::steady_timer ticker_;
 };

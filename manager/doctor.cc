@@ -14,9 +14,8 @@ json::object doctor_report(const std::string& cgroup_parent) {
   for (const auto& check : sandbox::probe_host(cgroup_parent)) {
     const bool failed = check.status == sandbox::HostCheck::kFail;
     healthy = healthy && !failed;
-    const char* status = failed ? "fail" : check.status == sandbox::HostCheck::kWarn ? "warn" : "ok";
     checks.push_back(json::object{{"name", check.name},
-                                  {"status", status},
+                                  {"status", sandbox::to_string(check.status)},
                                   {"detail", check.detail},
                                   {"advice", check.advice}});
   }

@@ -65,6 +65,10 @@ void read_environment(OptionReader& reader, std::map<std::string, std::string>& 
   }
 }
 
+bool is_digest(std::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::unexpected<Error> invalid(std::string message) {
   return fail(Code::kInvalid, "function.json", std::move(message));
 }
@@ -128,6 +132,7 @@ Result<Function> from_json(const boost::json::object& object, std::filesystem::p
   function.deployed_at = static_cast<std::int64_t>(deployed_at);
   if (!is_function_name(spec.name)) return invalid("\"name\" is not a function's name");
   if (!is_handler(spec.handler)) return invalid("\"handler\" is not module.function");
+  if (!is_digest(function.sha256)) return invalid("\"sha256\" is not a digest");
   // What this function would be written as is what was read: no key missing, none unknown, and the
   // derived forms agree.
   const boost::json::object expected = to_json(function);

@@ -47,7 +47,7 @@ std::optional<std::string> add_requirements(std::string_view text, std::vector<s
     if (line.empty() || line.front() == '#') continue;
     const auto control = [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; };
     if (std::ranges::any_of(line, control)) {
-      return "holds control characters: " + quoted(line);
+      return "holds control characters: " + in_quotes(line);
     }
     if (out.size() == kMaxRequirements) return "has more than 1000 lines";
     out.emplace_back(line);
@@ -81,7 +81,7 @@ void read_environment(OptionReader& reader, Draft& draft) {
   std::map<std::string, std::string> given;
   for (const auto& member : *table) {
     if (!member.value().is_string()) {
-      return reader.refuse("env", "the value of " + quoted(member.key()) + " must be a text");
+      return reader.refuse("env", "the value of " + in_quotes(member.key()) + " must be a text");
     }
     given[std::string(member.key())] = std::string(member.value().get_string());
   }
@@ -96,14 +96,14 @@ Result<> read_layer(const boost::json::object& options, OptionReader::Locate loc
   reader.text("handler", draft.handler);
   if (!is_handler(draft.handler)) {
     reader.refuse("handler", "must be module.function, such as \"handler.handler\", not " +
-                                 quoted(draft.handler));
+                                 in_quotes(draft.handler));
   }
   read_requirements(reader, draft);
   read_limits(reader, draft.limits);
   std::string network = "none";
   reader.text("network", network);
   if (network != "none") {
-    reader.refuse("network", quoted(network) +
+    reader.refuse("network", in_quotes(network) +
                                  " is not offered by this daemon; the only network class is "
                                  "\"none\"");
   }
@@ -161,7 +161,7 @@ bool is_function_name(std::string_view name) {
 Result<> check_function_name(std::string_view name) {
   if (is_function_name(name)) return {};
   return fail(Code::kInvalid, "name",
-              quoted(name) +
+              in_quotes(name) +
                   " is not a function's name: 1 to 64 lower-case letters, digits, \"_\", \".\" and "
                   "\"-\", starting with a letter or digit");
 }
@@ -171,19 +171,19 @@ Result<> check_environment(const std::map<std::string, std::string>& environment
   for (const auto& [name, value] : environment) {
     if (!is_variable_name(name)) {
       return fail(Code::kInvalid, "env",
-                  quoted(name) +
+                  in_quotes(name) +
                       " is not a variable's name: letters, digits and \"_\", not starting with a "
                       "digit");
     }
     for (const std::string_view prefix : {"SOCK_", "LD_", "PYTHON"}) {
       if (name.starts_with(prefix)) {
         return fail(Code::kInvalid, "env",
-                    quoted(name) + " is reserved: names must not start with " +
+                    in_quotes(name) + " is reserved: names must not start with " +
                         std::string(prefix));
       }
     }
     if (value.find('\0') != std::string::npos) {
-      return fail(Code::kInvalid, "env", "the value of " + quoted(name) + " holds a NUL");
+      return fail(Code::kInvalid, "env", "the value of " + in_quotes(name) + " holds a NUL");
     }
     total += name.size() + value.size() + 2;
   }

@@ -87,7 +87,7 @@ Result<> require_module(const fs::path& code, std::string_view handler) {
   if (has_module(code, handler)) return {};
   const std::string module = module_path(handler).native();
   return fail(Code::kInvalid, "bundle",
-              "handler " + quoted(handler) + " needs the file " + module + ".py or " + module +
+              "handler " + in_quotes(handler) + " needs the file " + module + ".py or " + module +
                   "/__init__.py; the top level of the bundle holds " + top_level(code));
 }
 

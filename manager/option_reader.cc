@@ -18,7 +18,7 @@ std::string show(const boost::json::value& value) {
   if (value.is_object()) return "a table";
   if (value.is_array()) return "a list";
   if (value.is_null()) return "null";
-  if (value.is_string()) return quoted(value.get_string());
+  if (value.is_string()) return in_quotes(value.get_string());
   return boost::json::serialize(value);
 }
 
@@ -28,7 +28,7 @@ std::string show_key(std::string_view key) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '-' || c == '.';
   });
-  return plain ? std::string(key) : quoted(key);
+  return plain ? std::string(key) : in_quotes(key);
 }
 
 std::optional<std::uint64_t> as_whole(const boost::json::value& value) {
@@ -50,7 +50,7 @@ void OptionReader::refuse(std::string_view key, const std::string& why) {
 }
 
 const boost::json::value* OptionReader::take(std::string_view key) {
-  known_.push_back(key);
+  known_.emplace_back(key);
   return error_ ? nullptr : object_.if_contains(key);
 }
 
@@ -171,8 +171,8 @@ Result<> OptionReader::finish() {
     if (error_ || std::ranges::find(known_, key) != known_.end()) continue;
     std::ranges::sort(known_);
     std::string names;
-    for (const std::string_view name : known_) {
-      names += (names.empty() ? "" : ", ") + std::string(name);
+    for (const std::string& name : known_) {
+      names += (names.empty() ? "" : ", ") + name;
     }
     refuse(key, "unknown key; the known ones are " + names);
   }

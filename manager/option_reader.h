@@ -65,7 +65,7 @@ class OptionReader {
  private:
   const boost::json::object& object_;
   Locate locate_;
-  std::vector<std::string_view> known_;
+  std::vector<std::string> known_;
   std::optional<Error> error_;
 };
 

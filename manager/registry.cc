@@ -148,7 +148,7 @@ Result<std::shared_ptr<const Function>> Registry::commit(StagedFunction staged, 
   }
   if (!is_handler(spec.handler)) {
     return fail(Code::kInvalid, "handler",
-                quoted(spec.handler) + " is not a handler: it must be module.function");
+                in_quotes(spec.handler) + " is not a handler: it must be module.function");
   }
   if (auto checked = check_environment(spec.environment); !checked) {
     return std::unexpected(checked.error());
@@ -220,7 +220,7 @@ std::vector<std::shared_ptr<const Function>> Registry::list() const {
 Result<> Registry::remove(const std::string& name) {
   const std::scoped_lock changing(change_mutex_);
   if (!find(name)) {
-    return fail(Code::kNotFound, "remove", "there is no function " + quoted(name));
+    return fail(Code::kNotFound, "remove", "there is no function " + in_quotes(name));
   }
   // Ascending: as long as the current one is not marked, nothing has happened, and once it is no
   // older one can come back.

@@ -49,7 +49,7 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(fs::symlink_status(path, ignored));
 }
 
-bool exists(const fs::path& path) {
+bool present(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(fs::symlink_status(path, ignored));
 }
@@ -100,7 +100,7 @@ class Recovery {
         set_aside(generation, name, "it is not a generation's folder");
         continue;
       }
-      if (!exists(generation / kRecordFile) && exists(generation / kRemovedFile)) {
+      if (!present(generation / kRecordFile) && present(generation / kRemovedFile)) {
         discard(generation);
         continue;
       }
@@ -148,7 +148,7 @@ class Recovery {
   }
 
   void report(const fs::path& path, const std::string& why) {
-    out_.problems.push_back(quoted(path.lexically_relative(state_dir_).native()) + ": " + why);
+    out_.problems.push_back(in_quotes(path.lexically_relative(state_dir_).native()) + ": " + why);
   }
 
   const fs::path& state_dir_;

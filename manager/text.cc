@@ -57,7 +57,7 @@ bool has_controls(std::string_view text) {
   return false;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr std::size_t kMost = 100;
   constexpr char kDigits[] = "0123456789abcdef";
   std::string out = "\"";

@@ -14,6 +14,6 @@ namespace sock::manager {
 /// `text` between double quotes for an error message: control characters and bytes that are not
 /// UTF-8 become \xNN and a long text is cut at a character's boundary, so that hostile input can
 /// neither fill nor steer a terminal and the message stays UTF-8.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string in_quotes(std::string_view text);
 
 }  // namespace sock::manager

@@ -47,14 +47,14 @@ Result<> walk(Fd fd, int depth, const Visitor& visit) {
     if (name == "." || name == "..") continue;
     struct stat status {};
     if (::fstatat(descriptor, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0) {
-      return fail_errno("walk", "stat " + quoted(name));
+      return fail_errno("walk", "stat " + in_quotes(name));
     }
     if (S_ISREG(status.st_mode)) {
       if (auto done = visit(descriptor, entry->d_name, status); !done) return done;
       continue;
     }
     if (!S_ISDIR(status.st_mode)) {
-      return fail(Code::kInvalid, "walk", quoted(name) + " is neither a file nor a folder");
+      return fail(Code::kInvalid, "walk", in_quotes(name) + " is neither a file nor a folder");
     }
     auto child = open_fd(descriptor, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!child) return std::unexpected(child.error());
@@ -74,7 +74,7 @@ Result<> walk(const std::filesystem::path& folder, const Visitor& visit) {
 Result<> sync_one(int folder, const char* name) {
   const auto fd = open_fd(folder, name, O_RDONLY | O_NOFOLLOW);
   if (!fd) return std::unexpected(fd.error());
-  if (::fsync(fd->get()) < 0) return fail_errno("fsync", quoted(name));
+  if (::fsync(fd->get()) < 0) return fail_errno("fsync", in_quotes(name));
   return {};
 }
 

@@ -55,7 +55,7 @@ Result<std::uint64_t> parse_size(std::string_view text) {
   const auto bytes = parse(text, kSizes);
   if (bytes) return *bytes;
   return fail(Code::kInvalid, "size",
-              quoted(text) +
+              in_quotes(text) +
                   " is not a size; write whole bytes or a whole number with K, M or G, such as "
                   "256M");
 }
@@ -66,7 +66,7 @@ Result<Millis> parse_duration(std::string_view text) {
   const auto millis = parse(text, kDurations);
   if (millis) return Millis(static_cast<Millis::rep>(*millis));
   return fail(Code::kInvalid, "duration",
-              quoted(text) +
+              in_quotes(text) +
                   " is not a duration; write a whole number with ms, s, m or h, such as 30s");
 }
 

@@ -38,7 +38,7 @@ struct BuildAnswer {
 /// and reaps the process. Not thread safe; one receiver at a time.
 class BuilderProcess {
  public:
-  /// Starts the program; takes about a millisecond of the calling thread, which must be one that
+  /// Starts the program; a fork and exec long it blocks the calling thread, which must be one that
   /// lives as long as the daemon (base/spawn.h).
   [[nodiscard]] static Result<std::unique_ptr<BuilderProcess>> start(
       const boost::asio::any_io_executor& executor, const BuilderOptions& options);

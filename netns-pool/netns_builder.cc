@@ -126,6 +126,12 @@ Checked verify_addresses(nl_sock* socket) {
   return {};
 }
 
+Checked verify_through(nl_sock* socket) {
+  auto checked = verify_links(socket);
+  if (checked) checked = verify_addresses(socket);
+  return checked;
+}
+
 Fd open_current() { return Fd(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)); }
 
 /// Inside the new namespace. The rtnetlink socket belongs to it and must be closed before the
@@ -135,8 +141,7 @@ std::expected<BuiltNetns, BuildFailure> furnish() {
     auto socket = open_rtnetlink();
     if (!socket) return std::unexpected(socket.error());
     auto checked = bring_loopback_up(socket->get());
-    if (checked) checked = verify_links(socket->get());
-    if (checked) checked = verify_addresses(socket->get());
+    if (checked) checked = verify_through(socket->get());
     if (!checked) return std::unexpected(checked.error());
   }
   BuiltNetns built;
@@ -158,6 +163,12 @@ std::expected<NetnsBuilder, BuildFailure> NetnsBuilder::create() {
   Fd base = open_current();
   if (!base) return failed_errno(BuildStep::kBaseNamespace);
   return NetnsBuilder(std::move(base));
+}
+
+std::expected<void, BuildFailure> NetnsBuilder::verify() {
+  auto socket = open_rtnetlink();
+  if (!socket) return std::unexpected(socket.error());
+  return verify_through(socket->get());
 }
 
 std::expected<BuiltNetns, BuildFailure> NetnsBuilder::build() {

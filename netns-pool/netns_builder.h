@@ -35,6 +35,10 @@ class NetnsBuilder {
   /// rtnetlink. After a failure at kReturnToBase the builder must not be used again.
   [[nodiscard]] std::expected<BuiltNetns, BuildFailure> build();
 
+  /// Checks the calling thread's network namespace: loopback is up and has 127.0.0.1; there is no
+  /// other link and no other address but ::1.
+  [[nodiscard]] static std::expected<void, BuildFailure> verify();
+
  private:
   explicit NetnsBuilder(Fd base) : base_(std::move(base)) {}
 

@@ -1,7 +1,6 @@
 #include "netns-pool/netns_pool.h"
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -14,8 +13,10 @@
 #include <utility>
 #include <vector>
 
+#include "netns-pool/back_off.h"
 #include "netns-pool/builder_process.h"
 #include "netns-pool/namespace_id.h"
+#include "netns-pool/recent_median.h"
 #include "netns-pool/wire.h"
 
 namespace sock::netns {
@@ -24,52 +25,12 @@ namespace asio = boost::asio;
 
 namespace {
 
-// Small, so that a burst of answers never holds the loop for long: each costs it about 20 µs.
+// Small, so that a burst of answers never holds the loop for long.
 constexpr std::size_t kBatch = 4;
 static_assert(kBatch <= kMaxBatch);
 
-constexpr Millis kFirstPause{10};
-constexpr Millis kLongestPause{1000};
 constexpr Millis kReapPatience{5000};
 constexpr Millis kStopPatience{10000};
-
-/// The median of the latest values.
-class RecentMedian {
- public:
-  void add(std::uint64_t value) {
-    values_[added_++ % values_.size()] = static_cast<std::int64_t>(value);
-  }
-  [[nodiscard]] std::optional<std::int64_t> median() const {
-    if (added_ == 0) return std::nullopt;
-    const std::size_t count = std::min(added_, values_.size());
-    std::vector<std::int64_t> sorted(values_.data(), values_.data() + count);
-    const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(count / 2);
-    std::nth_element(sorted.begin(), middle, sorted.end());
-    return *middle;
-  }
-
- private:
-  std::array<std::int64_t, 256> values_{};
-  std::size_t added_ = 0;
-};
-
-/// Doubles from kFirstPause to kLongestPause with every failure in a row.
-class BackOff {
- public:
-  void failed() {
-    const auto now = Clock::now();
-    if (now < until_) return;  // the rest of a batch that is failing already
-    pause_ = std::clamp(pause_ * 2, kFirstPause, kLongestPause);
-    until_ = now + pause_;
-  }
-  void succeeded() { pause_ = Millis{0}; }
-  [[nodiscard]] Clock::time_point until() const { return until_; }
-  [[nodiscard]] bool over() const { return Clock::now() >= until_; }
-
- private:
-  Millis pause_{0};
-  Clock::time_point until_{};
-};
 
 /// A lease in the queue; the timer's end or cancellation wakes it.
 struct Waiter {

@@ -9,8 +9,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 
@@ -76,7 +77,7 @@ int serve(NetnsBuilder& builder) {
     if (received->size == 0) return EXIT_SUCCESS;
     if (received->size != sizeof request || !received->fds.empty() ||
         request.magic != BuildRequest::kMagic || request.count == 0 || request.count > kMaxBatch) {
-      std::fputs("sock-netns: malformed request\n", stderr);
+      (void)std::fputs("sock-netns: malformed request\n", stderr);
       return EXIT_FAILURE;
     }
     for (std::uint32_t i = 0; i < request.count; ++i) {
@@ -89,7 +90,7 @@ int run(int argc, char** argv) {
   const pid_t parent = ::getppid();
   const bool join_user = argc == 2 && std::string_view(argv[1]) == kJoinUserFlag;
   if (argc > 1 && !join_user) {
-    std::fprintf(stderr, "usage: sock-netns [%s] (started by sockd)\n", kJoinUserFlag);
+    (void)std::fprintf(stderr, "usage: sock-netns [%s] (started by sockd)\n", kJoinUserFlag);
     return kUsage;
   }
   if (join_user) {

@@ -168,6 +168,7 @@ Result<std::vector<Package>> Catalogue::resolve(
     std::optional<std::size_t> parent;  ///< index of the step that asked for it
   };
   std::vector<Step> steps;
+  steps.reserve(requirements.size());
   for (const Requirement& requirement : requirements) steps.push_back({&requirement, {}});
 
   const auto refuse = [&](std::size_t index, const std::string& why) {

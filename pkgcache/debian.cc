@@ -164,7 +164,9 @@ Result<std::map<std::string, std::vector<std::string>>> debian_dependencies(
 
   std::map<std::string, std::vector<std::string>> owned;
   for (const auto& [name, package] : database.packages) {
-    // A program such as yq may carry metadata too; its Debian package can have any name.
+    // A program such as yq may carry metadata too: its Debian package can have any name, but
+    // depends on the interpreter. The others' file lists need not be read.
+    if (!is_library(name) && !package.depends.contains("python3")) continue;
     auto names = owned_names(dpkg, name, package, metadata);
     if (!names) return std::unexpected(names.error());
     if (!names->empty()) owned.emplace(name, std::move(*names));

@@ -107,7 +107,10 @@ Result<std::vector<std::string>> parse_requires(std::string_view text) {
       own = "(" + std::string(trim(line.substr(semicolon + 1))) + ")";
     }
     if (!own.empty() || !condition.empty()) {
-      requirement += "; " + own + (own.empty() || condition.empty() ? "" : " and ") + condition;
+      requirement += "; ";
+      requirement += own;
+      if (!own.empty() && !condition.empty()) requirement += " and ";
+      requirement += condition;
     }
     out.push_back(std::move(requirement));
   }

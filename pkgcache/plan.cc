@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <map>
+#include <ranges>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -131,8 +132,8 @@ ZygotePlan ExactSetPlanner::plan(std::span<const Demand> demand) const {
       placed[node] = true;
       chain.push_back(node);
     }
-    for (auto node = chain.rbegin(); node != chain.rend(); ++node) {
-      out.nodes.push_back(std::move(specs[*node]));
+    for (const std::size_t node : chain | std::views::reverse) {
+      out.nodes.push_back(std::move(specs[node]));
     }
   }
   return out;

@@ -12,7 +12,7 @@ namespace sock::pkgcache {
 
 namespace {
 
-constexpr std::size_t kMaxBytes = 256 * 1024;
+constexpr std::size_t kMaxBytes = 256U << 10;
 constexpr std::size_t kMaxLines = 1000;
 constexpr std::size_t kMaxExtras = 64;
 constexpr std::string_view kFile = "requirements.txt";
@@ -147,7 +147,10 @@ std::string_view refusal(std::string_view line) {
   if (line.starts_with('-')) return "pip's options are not supported; remove the line";
 
   const std::string_view head = trim(line.substr(0, line.find(';')));
-  const std::string_view target = head.contains('@') ? trim(head.substr(head.find('@') + 1)) : head;
+  // "name @ reference", but not the "@" inside a reference ("git+ssh://git@host/x@main").
+  const std::size_t at = head.find_first_of("@:/+");
+  const bool named = at != std::string_view::npos && head[at] == '@';
+  const std::string_view target = named ? trim(head.substr(at + 1)) : head;
   const std::string lowered = to_lower(target);
   for (const std::string_view vcs : {"git+", "hg+", "svn+", "bzr+"}) {
     if (lowered.starts_with(vcs)) {
@@ -252,7 +255,7 @@ Result<std::vector<Requirement>> parse_requirements(std::string_view text) {
     if (line.empty()) continue;
     auto requirement = parse_line(logical.number, line);
     if (!requirement) return std::unexpected(requirement.error());
-    if (*requirement) out.push_back(std::move(**requirement));
+    if (auto& applies = *requirement) out.push_back(std::move(*applies));
   }
   return out;
 }

@@ -49,6 +49,8 @@ Result<Specifier> Specifier::parse(std::string_view text) {
     if (!equality) return invalid(text, ": '.*' goes with == and != only");
     out.prefix_ = true;
     operand.remove_suffix(2);
+    if (!operand.empty() && is_space(operand.back()))
+      return invalid(text, ": there is a space before '.*'");
   }
   auto version = Version::parse(operand);
   if (!version) return invalid(text, ": " + version.error().message);

@@ -177,20 +177,21 @@ Result<Version> Version::parse(std::string_view text) {
 }
 
 std::strong_ordering Version::operator<=>(const Version& other) const {
-  if (const auto order = epoch_ <=> other.epoch_; order != 0) return order;
-  if (const auto order = compare_release(release_, other.release_); order != 0) return order;
+  if (const auto order = epoch_ <=> other.epoch_; std::is_neq(order)) return order;
+  if (const auto order = compare_release(release_, other.release_); std::is_neq(order))
+    return order;
   // 1.0.dev1 < 1.0a1 < 1.0: a development release of the final one comes before its alphas.
   const auto rank = [](const Version& v) {
     if (v.pre_) return 1;
     return v.dev_ && !v.post_ ? 0 : 2;
   };
-  if (const auto order = rank(*this) <=> rank(other); order != 0) return order;
-  if (const auto order = pre_ <=> other.pre_; order != 0) return order;
-  if (const auto order = post_ <=> other.post_; order != 0) return order;
+  if (const auto order = rank(*this) <=> rank(other); std::is_neq(order)) return order;
+  if (const auto order = pre_ <=> other.pre_; std::is_neq(order)) return order;
+  if (const auto order = post_ <=> other.post_; std::is_neq(order)) return order;
   if (dev_.has_value() != other.dev_.has_value()) {
     return dev_ ? std::strong_ordering::less : std::strong_ordering::greater;
   }
-  if (const auto order = dev_ <=> other.dev_; order != 0) return order;
+  if (const auto order = dev_ <=> other.dev_; std::is_neq(order)) return order;
   return local_ <=> other.local_;
 }
 

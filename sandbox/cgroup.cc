@@ -157,6 +157,15 @@ Result<> Cgroup::attach(pid_t pid, bool born_in_v2) {
 
 Result<bool> Cgroup::populated() const { return tree_->populated(name_); }
 
+Result<bool> Cgroup::vacant() const {
+  auto inside = populated();
+  if (!inside || *inside) return inside ? false : inside;
+  // A zombie has left its groups but stays charged until its parent reaps it (release_task()).
+  const auto charged = CgroupTree::read_number(tree_->with(kPids), file("pids.current"));
+  if (!charged) return std::unexpected(charged.error());
+  return *charged == 0;
+}
+
 void Cgroup::kill() {
   if (tree_->kill(name_)) in_force_.pids.reset();
 }
@@ -190,9 +199,14 @@ Result<std::uint64_t> Cgroup::cpu_us() const {
 }
 
 Result<std::uint64_t> Cgroup::oom_kills() const {
-  const bool unified = tree_->layout() == CgroupLayout::kV2;
-  return CgroupTree::read_key(tree_->with(kMemory),
-                              file(unified ? "memory.events" : "memory.oom_control"), "oom_kill");
+  if (tree_->layout() != CgroupLayout::kV2) {
+    return CgroupTree::read_key(tree_->with(kMemory), file("memory.oom_control"), "oom_kill");
+  }
+  // With memory.oom.group the kernel counts its first victim twice under oom_kill (seen on 6.1);
+  // oom_group_kill (5.17+) counts the event.
+  const std::string events = file("memory.events");
+  auto kills = CgroupTree::read_key(tree_->v2(), events, "oom_group_kill");
+  return kills ? kills : CgroupTree::read_key(tree_->v2(), events, "oom_kill");
 }
 
 Result<CgroupUsage> Cgroup::usage() const {

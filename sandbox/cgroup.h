@@ -22,7 +22,8 @@ struct CgroupUsage {
   /// whole charge. 0 where the kernel does not tell (cgroup v2 before 5.19).
   std::uint64_t memory_peak_bytes = 0;
   std::uint64_t cpu_us = 0;
-  std::uint64_t oom_kills = 0;  ///< processes killed for the memory limit
+  /// Times the OOM killer struck: once a process on v1, once for the whole sandbox on v2.
+  std::uint64_t oom_kills = 0;
 };
 
 /// One sandbox's cgroup: a slot of a CgroupPool, with a directory in every hierarchy the layout
@@ -66,7 +67,8 @@ class Cgroup {
   /// Since the lease. Right also when everything inside has exited.
   [[nodiscard]] Result<CgroupUsage> usage() const;
 
-  /// Whether a live process is inside; zombies do not count.
+  /// Whether a live process is inside; zombies do not count here, though they hold their share of
+  /// the pids limit until they are reaped.
   [[nodiscard]] Result<bool> populated() const;
 
   /// SIGKILL to everything inside, forks in progress included, without waiting for the end.
@@ -98,6 +100,8 @@ class Cgroup {
                                            uid_t delegate_uid);
   [[nodiscard]] static Result<> check(const Limits& limits);
   [[nodiscard]] bool has_in_force(const Limits& limits) const;
+  /// Nothing is inside, zombies included: the next lease has its pids limit to itself.
+  [[nodiscard]] Result<bool> vacant() const;
   /// Starts the accounts of the next lease. False when the kernel cannot reset the peak.
   [[nodiscard]] Result<bool> reset_usage();
   [[nodiscard]] Result<> set_memory(std::uint64_t bytes);

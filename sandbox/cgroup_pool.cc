@@ -111,14 +111,14 @@ void CgroupPool::give_back(Cgroup slot) {
   if (slot.tree_ != tree_) return;
   const auto populated = slot.populated();
   if (!populated || *populated) {
-    const bool drained = tree_->drain(slot.name_, Clock::now() + kGiveBackWait);
+    (void)tree_->drain(slot.name_, Clock::now() + kGiveBackWait);
     slot.in_force_.pids.reset();  // draining may have stopped forks with pids.max
-    if (!drained) {
-      stuck_.push_back(std::move(slot));
-      return;
-    }
   }
-  settle(std::move(slot));
+  if (slot.vacant().value_or(false)) {
+    settle(std::move(slot));
+  } else {
+    stuck_.push_back(std::move(slot));
+  }
 }
 
 void CgroupPool::settle(Cgroup slot) {
@@ -133,8 +133,7 @@ void CgroupPool::retry_stuck() {
   std::size_t tries = 0;
   for (auto& slot : waiting) {
     const bool look = tries++ < kRetriesPerCall;
-    const auto populated = look ? slot.populated() : Result<bool>(true);
-    if (populated && !*populated) {
+    if (look && slot.vacant().value_or(false)) {
       settle(std::move(slot));
       continue;
     }

@@ -67,8 +67,9 @@ class CgroupPool {
 
   /// Ends a lease. An empty slot has its accounts reset and is pooled; where the kernel cannot
   /// reset the peak (v2 before 6.12) it is removed instead. One still populated is killed and
-  /// waited for, at most 100 ms; if that is not enough it is kept aside and looked at again in
-  /// later calls of take() and give_back().
+  /// waited for, at most 100 ms. One that is not empty after that, or whose dead have not been
+  /// reaped yet, is kept aside and looked at again in later calls of take() and give_back(): reap
+  /// first, then give back.
   void give_back(Cgroup slot);
 
   [[nodiscard]] Stats stats() const;

@@ -118,14 +118,15 @@ Result<> CgroupTree::enable_controllers_at(const std::string& directory) {
   constexpr std::string_view kStep = "enable controllers";
   const int mount = v2();
   const std::string prefix = directory.empty() ? "" : directory + "/";
-  const std::string shown = mounts_.hierarchies.front().mount_point + "/" + directory;
+  std::string shown = mounts_.hierarchies.front().mount_point;
+  if (!directory.empty()) shown += "/" + directory;
   auto offered = read_file(mount, prefix + "cgroup.controllers");
   if (!offered) return std::unexpected(offered.error());
   if (const auto missing = missing_controllers(*offered); !missing.empty()) {
     std::string names;
     for (const auto& name : missing) names += (names.empty() ? "" : ", ") + name;
     return fail(Code::kNotFound, kStep,
-                shown + " lacks the cgroup v2 controllers " + names +
+                shown + " lacks the cgroup v2 controllers: " + names +
                     "; enable them in cgroup.subtree_control above it, and see that neither the "
                     "kernel command line (cgroup_disable=) nor a v1 mount takes them");
   }

@@ -199,7 +199,7 @@ HostCheck check_cgroup(const std::string& parent) {
   std::string missing;
   for (const auto& controller : missing_controllers(*offered)) append(missing, controller);
   if (!missing.empty()) {
-    return bad(name, detail + " lacks the controllers " + missing + "; limits cannot be set",
+    return bad(name, detail + " lacks the controllers: " + missing + "; limits cannot be set",
                "remove cgroup_disable= from the kernel command line, and delegate the controllers "
                "to the container or unit sockd runs in");
   }

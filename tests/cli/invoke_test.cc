@@ -127,10 +127,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Ending{413, "invalid", 0, 2}, Ending{500, "internal", 0, 125}));
 
 TEST(Invoke, ShowsTheTracebackAsPythonDoes) {
-  FakeServer server(call(
-      502, error_json("app_error", "ValueError", "bad \\u001b[2J value",
-                      R"(["  File \"/var/task/handler.py\", line 2, in handler\n    raise X\n",)"
-                      R"("  File \"/var/task/b.py\", line 9, in g"])")));
+  FakeServer server(
+      call(502, error_json("app_error", "ValueError", "bad \\u001b[2J value",
+                           R"(["File \"/var/task/handler.py\", line 2, in handler\n    raise X\n",)"
+                           R"("  File \"/var/task/b.py\", line 9, in g"])")));
   const Ran ran = invoke_with(server, {"-d", "1"});
   EXPECT_EQ(ran.exit, 1);
   EXPECT_EQ(ran.err,

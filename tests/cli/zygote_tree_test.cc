@@ -31,10 +31,10 @@ std::string first_columns(const std::string& text) {
 }
 
 TEST(ZygoteTree, DrawsChildrenBelowParents) {
-  const std::string text =
-      drawn("[" + node("root", "null", "[]") + "," + node("np", "\"root\"", R"(["numpy==1"])") +
-            "," + node("pd", "\"np\"", R"(["numpy==1","pandas==2"])") + "," +
-            node("pil", "\"root\"", R"(["pillow==9"])") + "]");
+  const std::string text = drawn("[" + node("root", "null", "[]") + "," +
+                                 node("np", "\"root\"", R"([{"name":"numpy","version":"1"}])") +
+                                 "," + node("pd", "\"np\"", R"(["numpy==1","pandas==2"])") + "," +
+                                 node("pil", "\"root\"", R"(["pillow==9"])") + "]");
   EXPECT_EQ(text,
             "ZYGOTE             ID    STATE  PID  MEMORY  PARKED  CLONES  AGE  ERROR\n"
             "python             root  ready    7  1.0 MB       2       3   4s\n"

@@ -27,6 +27,13 @@
 
 namespace sock::manager::testing {
 
+/// Sanitizers make everything slower than any promise.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
 /// An event loop on a thread of its own, as sockd has one.
 class LoopThread {
  public:

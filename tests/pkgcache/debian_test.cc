@@ -69,6 +69,18 @@ TEST(Debian, LeavesOutChoicesAndWhatTheInterpreterSatisfies) {
   EXPECT_EQ(found->at("d"), (Names{"a"}));
 }
 
+TEST(Debian, AProgramMayHaveAnyName) {
+  const TemporaryFolder dpkg;
+  dpkg.write("status",
+             stanza("yq", "Depends: jq, python3-toml, python3:any\n") + stanza("python3-toml", ""));
+  dpkg.write("info/yq.list", "/p/yq-3.egg-info\n");
+  dpkg.write("info/python3-toml.list", "/p/toml-1.egg-info\n");
+  const auto found = debian_dependencies(
+      dpkg.path(), {{"/p/yq-3.egg-info", "yq"}, {"/p/toml-1.egg-info", "toml"}});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(*found, (Found{{"toml", {}}, {"yq", {"toml"}}}));
+}
+
 TEST(Debian, NoDatabaseIsNoError) {
   const TemporaryFolder empty;
   const auto found = debian_dependencies(empty.path(), {{"/p/a-1.dist-info", "a"}});

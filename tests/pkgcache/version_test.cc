@@ -99,7 +99,6 @@ TEST(Version, RefusesWhatIsNone) {
                                         "1.*",
                                         "1.0+",
                                         "latest",
-                                       
                                         "½"};
   for (const std::string& text : bad) EXPECT_FALSE(Version::parse(text)) << text;
   EXPECT_FALSE(Version::parse(std::string("1.0\0", 4)));

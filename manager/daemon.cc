@@ -1,0 +1,472 @@
+#include "manager/daemon.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/json/array.hpp>
+
+#include "base/channel.h"
+#include "base/spawn.h"
+#include "manager/doctor.h"
+#include "manager/function_options.h"
+#include "manager/reclaim.h"
+#include "pkgcache/requirement.h"
+#include "sandbox/seccomp_policy.h"
+
+namespace sock::manager {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+/// Ids 0 (the namespace's root) to 999 and the "nobody" at the top are no sandbox's.
+constexpr std::uint32_t kFirstUid = 1000;
+constexpr std::uint32_t kReservedAtTop = 536;
+
+/// How long GET /v1/calls waits for a sandbox to be taken apart.
+constexpr Millis kSettleTimeout{2'000};
+constexpr Millis kTick{1'000};
+/// Popularity changes slowly; new functions replan at once.
+constexpr unsigned kTicksPerReplan = 60;
+/// Sandboxes, zygotes and helpers alive at a time; a record takes half a kilobyte.
+constexpr std::uint32_t kLedgerCapacity = 4096;
+
+/// The standard library and the packages, in the interpreter's own order.
+std::vector<std::string> search_path(const Config& config) {
+  std::vector<std::string> path{"/usr/lib/python3.11", "/usr/lib/python3.11/lib-dynload"};
+  for (const auto& folder : config.packages.folders) path.push_back(folder.string());
+  return path;
+}
+
+std::string_view state_name(ZygoteNode::State state) {
+  switch (state) {
+    case ZygoteNode::State::kStarting: return "starting";
+    case ZygoteNode::State::kReady: return "ready";
+    case ZygoteNode::State::kFailed: return "failed";
+  }
+  return "failed";
+}
+
+json::array package_names(const std::vector<pkgcache::Package>& packages) {
+  json::array names;
+  for (const auto& package : packages) names.push_back(json::string(package.to_string()));
+  return names;
+}
+
+template <class Strings>
+json::array to_array(const Strings& strings) {
+  json::array out;
+  for (const auto& text : strings) out.push_back(json::string(text));
+  return out;
+}
+
+}  // namespace
+
+Daemon::Daemon(Config config, asio::any_io_executor executor)
+    : config_(std::move(config)),
+      executor_(executor),
+      uids_(kFirstUid, config_.ids.count - kReservedAtTop),
+      history_(CallHistory::Limits{.calls = config_.calls.history}),
+      ticker_(executor) {}
+
+Daemon::~Daemon() = default;
+
+asio::awaitable<Result<std::unique_ptr<Daemon>>> Daemon::start(Config config) {
+  const auto executor = co_await asio::this_coro::executor;
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config), executor));
+  auto built = co_await daemon->build();
+  if (!built) {
+    co_await daemon->shutdown(Clock::now());
+    co_return std::unexpected(built.error());
+  }
+  co_return daemon;
+}
+
+asio::awaitable<Result<>> Daemon::build() {
+  if (auto opened = open_state(); !opened) co_return opened;
+  if (auto read = read_packages(); !read) co_return read;
+  auto sandboxes = co_await build_sandboxes();
+  if (!sandboxes) co_return sandboxes;
+  auto zygotes = co_await build_zygotes();
+  if (!zygotes) co_return zygotes;
+  admission_ = std::make_unique<Admission>(
+      executor_, Admission::Limits{.running = config_.calls.max_running,
+                                   .queued = config_.calls.max_queued,
+                                   .queue_timeout = config_.calls.queue_timeout});
+  dispatcher_ = std::make_unique<Dispatcher>(
+      executor_, DispatcherOptions{config_.calls.result_bytes, config_.calls.log_bytes},
+      *admission_, *zygotes_, *slots_, [this](const CallRecord& record) { settled(record); });
+  replan();
+  asio::co_spawn(executor_, tick(), asio::detached);
+  co_return Result<>{};
+}
+
+Result<> Daemon::open_state() {
+  // First the registry: its lock says that this state directory is ours.
+  auto registry = Registry::open(config_.state_dir, config_.deploy);
+  if (!registry) return std::unexpected(registry.error());
+  registry_ = std::move(registry->registry);
+  for (const auto& problem : registry->problems) spdlog::warn("registry: {}", problem);
+
+  auto ledger = Ledger::open(config_.state_dir / "ledger", kLedgerCapacity);
+  if (!ledger) return std::unexpected(ledger.error());
+  for (const auto& problem : ledger->problems) spdlog::warn("ledger: {}", problem);
+  if (auto reclaimed = reclaim(ledger->left_behind); !reclaimed) return reclaimed;
+  ledger_ = std::make_unique<Ledger>(std::move(ledger->ledger));
+
+  auto stats = StatsSegment::create(stats_path());
+  if (!stats) return std::unexpected(stats.error());
+  stats_segment_ = std::make_unique<StatsSegment>(std::move(*stats));
+  return {};
+}
+
+Result<> Daemon::read_packages() {
+  auto catalogue = pkgcache::Catalogue::scan(config_.packages.folders);
+  if (!catalogue) return std::unexpected(catalogue.error());
+  catalogue_ = std::move(*catalogue);
+  for (const auto& problem : catalogue_.problems()) {
+    spdlog::debug("package {}: {}", problem.path.string(), problem.reason);
+  }
+  for (const auto& [name, modules] : config_.packages.preload) {
+    if (auto set = catalogue_.set_preload(name, modules); !set) return set;
+  }
+  std::vector<std::vector<pkgcache::Package>> sets;
+  for (const auto& names : config_.zygotes.sets) {
+    std::string text;
+    for (const auto& name : names) text.append(name).push_back('\n');
+    auto requirements = pkgcache::parse_requirements(text);
+    auto closure = requirements ? catalogue_.resolve(*requirements)
+                                : std::unexpected(requirements.error());
+    if (closure) {
+      sets.push_back(std::move(*closure));
+    } else {
+      spdlog::warn("[zygotes] sets: {}", closure.error().message);
+    }
+  }
+  planner_ = std::make_unique<pkgcache::ExactSetPlanner>(std::move(sets), config_.zygotes.max);
+  return {};
+}
+
+asio::awaitable<Result<>> Daemon::build_sandboxes() {
+  auto folder = program_folder();
+  if (!folder) co_return std::unexpected(folder.error());
+  const std::string helpers = *folder + "/";
+
+  const sandbox::CgroupPool::Options cgroup_options{.parent = config_.cgroup_parent,
+                                                    .delegate_uid = config_.ids.base};
+  auto cgroups = sandbox::CgroupPool::create(cgroup_options);
+  if (!cgroups) co_return std::unexpected(cgroups.error());
+  cgroups_ = std::move(*cgroups);
+  auto cgroup_ticket = ledger_->record(LedgerKind::kCgroup, config_.cgroup_parent, 0);
+  if (!cgroup_ticket) co_return std::unexpected(cgroup_ticket.error());
+  cgroup_ticket_ = std::move(*cgroup_ticket);
+  auto place = [this](pid_t pid) { return cgroups_->attach_service(pid); };
+
+  sandbox::KeeperOptions keeper_options;
+  keeper_options.program = helpers + "sock-init";
+  keeper_options.id_base = config_.ids.base;
+  keeper_options.id_count = config_.ids.count;
+  keeper_options.place = place;
+  auto keeper = co_await sandbox::Keeper::start(std::move(keeper_options));
+  if (!keeper) co_return std::unexpected(keeper.error());
+  keeper_ = std::move(*keeper);
+  auto keeper_ticket = ledger_->record(LedgerKind::kHelper, "sock-init", keeper_->pid());
+  if (!keeper_ticket) co_return std::unexpected(keeper_ticket.error());
+  keeper_ticket_ = std::move(*keeper_ticket);
+
+  netns::PoolOptions netns_options;
+  netns_options.low = config_.netns.low;
+  netns_options.high = config_.netns.high;
+  netns_options.helper = helpers + "sock-netns";
+  netns_options.user_namespace = keeper_->pidfd();
+  netns_options.place_helper = place;
+  auto netns = co_await netns::NetnsPool::start(std::move(netns_options));
+  if (!netns) co_return std::unexpected(netns.error());
+  netns_ = std::move(*netns);
+
+  slots_ = std::make_unique<SlotStock>(
+      executor_, SlotStockOptions{config_.parked.shells, config_.default_limits.sandbox}, *netns_,
+      *keeper_, *cgroups_, cgroup_worker_, uids_, *ledger_);
+  slots_->refill();
+  co_return Result<>{};
+}
+
+asio::awaitable<Result<>> Daemon::build_zygotes() {
+  auto folder = program_folder();
+  if (!folder) co_return std::unexpected(folder.error());
+  auto filter = sandbox::compile_seccomp_policy();
+  if (!filter) co_return std::unexpected(filter.error());
+  ZygoteTreeOptions options;
+  options.root.program = *folder + "/sock-zygote";
+  options.root.keeper = keeper_->pidfd();
+  options.root.config.search_path = search_path(config_);
+  options.root.config.filter = std::move(*filter);
+  options.root.place = [this](pid_t pid) { return cgroups_->attach_service(pid); };
+  options.stock = {config_.parked.min, config_.parked.max};
+  options.import_timeout = config_.zygotes.import_timeout;
+  zygotes_ = std::make_unique<ZygoteTree>(executor_, std::move(options), catalogue_, *slots_,
+                                          *ledger_);
+  co_return co_await zygotes_->start();
+}
+
+asio::awaitable<void> Daemon::shutdown(Clock::time_point deadline) {
+  draining_ = true;
+  if (admission_) {
+    const bool drained = co_await admission_->drain(deadline);
+    if (!drained) {
+      spdlog::warn("{} calls did not finish in time and are killed", dispatcher_->running());
+      dispatcher_->cancel_all();
+      const bool killed = co_await admission_->drain(Clock::now() + Millis(2000));
+      if (!killed) spdlog::error("some calls could not be ended");
+    }
+  }
+  // Replies go out before sandboxes are taken apart; wait for the last of those too.
+  const auto settle_by = Clock::now() + kSettleTimeout;
+  while (dispatcher_ && dispatcher_->settling() > 0 && Clock::now() < settle_by) {
+    ticker_.expires_after(Millis(5));
+    auto ignored = co_await ticker_.async_wait(asio::as_tuple(asio::use_awaitable));
+    (void)ignored;
+  }
+  ticker_.cancel();
+  if (zygotes_) co_await zygotes_->stop();
+  if (slots_) co_await slots_->stop();
+  if (netns_) co_await netns_->stop();
+  keeper_.reset();
+  keeper_ticket_.reset();
+  if (cgroups_) {
+    auto remove = [this] { return cgroups_.reset(), true; };
+    co_await cgroup_worker_.run(remove);
+  }
+  cgroup_ticket_.reset();
+  stats_segment_.reset();
+}
+
+asio::awaitable<Error> Daemon::failure() {
+  Fd pidfd(::fcntl(keeper_->pidfd(), F_DUPFD_CLOEXEC, 3));
+  asio::posix::stream_descriptor descriptor(executor_, pidfd.release());
+  auto ended = co_await wait_readable(descriptor, Clock::time_point::max());
+  if (ended && !draining_) {
+    co_return Error{Code::kInternal, "keeper", 0, "sock-init died, and all sandboxes with it"};
+  }
+  // Going down anyway: never completes.
+  asio::steady_timer never(executor_, Clock::time_point::max());
+  auto ignored = co_await never.async_wait(asio::as_tuple(asio::use_awaitable));
+  (void)ignored;
+  co_return Error{};
+}
+
+asio::awaitable<void> Daemon::tick() {
+  for (unsigned count = 1; !draining_; ++count) {
+    ticker_.expires_after(kTick);
+    auto [error] = co_await ticker_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error || draining_) co_return;
+    if (count % kTicksPerReplan == 0) replan();
+    zygotes_->tick();
+    publish_stats();
+  }
+}
+
+void Daemon::replan() {
+  const auto now = Clock::now();
+  std::vector<pkgcache::Demand> demands;
+  std::map<std::string, std::uint32_t> keep_ready;
+  for (const auto& function : registry_->list()) {
+    const FunctionSpec& spec = function->spec;
+    demands.push_back({spec.packages, demand_.rate(spec.name, now)});
+    if (spec.keep_ready > 0) keep_ready[pkgcache::zygote_id(spec.packages)] += spec.keep_ready;
+  }
+  zygotes_->adopt(planner_->plan(demands), std::move(keep_ready));
+}
+
+void Daemon::settled(const CallRecord& record) {
+  metrics_.record(record);
+  demand_.record(record.function, Clock::now());
+  const auto code = record.error ? std::optional(record.error->code) : std::nullopt;
+  stats_.count(record.function, code, record.start, record.total_us);
+  publish_stats();
+  if (record.error && record.error->code == Code::kRejected) metrics_.rejected("busy");
+  history_.record(record);
+}
+
+asio::awaitable<CallRecord> Daemon::invoke(std::string id, std::string function,
+                                           std::string event) {
+  auto found = registry_->find(function);
+  if (!found) {
+    CallRecord record;
+    record.id = std::move(id);
+    record.function = function;
+    record.error = CallError{Code::kNotFound, "Sandbox.NotFound",
+                             "there is no function \"" + function + "\"", {}};
+    record.settled = true;
+    co_return record;
+  }
+  co_return co_await dispatcher_->invoke(std::move(found), std::move(id), std::move(event));
+}
+
+void Daemon::cancel(const std::string& id) { dispatcher_->cancel(id); }
+
+asio::awaitable<Result<CallRecord>> Daemon::call(std::string id) {
+  co_return co_await history_.wait_settled(std::move(id), kSettleTimeout);
+}
+
+Result<std::vector<std::string>> Daemon::recent_calls(const std::string& function) {
+  if (!registry_->find(function)) {
+    return fail(Code::kNotFound, "", "there is no function \"" + function + "\"");
+  }
+  return history_.recent(function);
+}
+
+asio::awaitable<Result<Function>> Daemon::deploy(DeployRequest request) {
+  if (draining_) co_return fail(Code::kDraining, "deploy", "sockd is stopping");
+  auto store = [this, &request]() -> Result<std::shared_ptr<const Function>> {
+    if (auto named = check_function_name(request.name); !named) {
+      return std::unexpected(named.error());
+    }
+    auto staged = registry_->prepare(request.bundle, request.content_type);
+    if (!staged) return std::unexpected(staged.error());
+    auto sock_toml = staged->read_text("sock.toml");
+    if (!sock_toml) return std::unexpected(sock_toml.error());
+    auto requirements_txt = staged->read_text("requirements.txt");
+    if (!requirements_txt) return std::unexpected(requirements_txt.error());
+    auto spec = build_spec(request.name, request.options, *sock_toml, *requirements_txt, config_);
+    if (!spec) return std::unexpected(spec.error());
+    auto packages = resolve(*spec);
+    if (!packages) return std::unexpected(packages.error());
+    spec->packages = std::move(*packages);
+    return registry_->commit(std::move(*staged), std::move(*spec));
+  };
+  auto deployed = co_await disk_worker_.run(store);
+  if (!deployed) co_return std::unexpected(deployed.error());
+  const Function& function = **deployed;
+  spdlog::info("deployed {} generation {}: {} packages, {} bytes", function.spec.name,
+               function.generation, function.spec.packages.size(), function.code_bytes);
+  replan();
+  co_return function;
+}
+
+Result<std::vector<pkgcache::Package>> Daemon::resolve(const FunctionSpec& spec) const {
+  std::string text;
+  for (const auto& line : spec.requirements) text.append(line).push_back('\n');
+  auto requirements = pkgcache::parse_requirements(text);
+  if (!requirements) return std::unexpected(requirements.error());
+  return catalogue_.resolve(*requirements);
+}
+
+asio::awaitable<Result<>> Daemon::remove(std::string name) {
+  auto erase = [this, &name] { return registry_->remove(name); };
+  auto removed = co_await disk_worker_.run(erase);
+  if (!removed) co_return removed;
+  spdlog::info("removed {}", name);
+  demand_.forget(name);
+  replan();
+  co_return Result<>{};
+}
+
+Result<Function> Daemon::describe(const std::string& name) {
+  auto found = registry_->find(name);
+  if (!found) return fail(Code::kNotFound, "", "there is no function \"" + name + "\"");
+  return *found;
+}
+
+std::vector<Function> Daemon::list() {
+  std::vector<Function> functions;
+  for (const auto& function : registry_->list()) functions.push_back(*function);
+  return functions;
+}
+
+json::object Daemon::zygotes() {
+  json::array nodes;
+  const auto now = Clock::now();
+  for (const auto& [id, node] : zygotes_->nodes()) {
+    const bool ready = node->state == ZygoteNode::State::kReady;
+    const auto age = ready ? micros_between(node->ready_at, now) / 1'000'000 : 0;
+    nodes.push_back(json::object{
+        {"id", id},
+        {"parent", node->spec.parent},
+        {"packages", package_names(node->spec.packages)},
+        {"state", state_name(node->state)},
+        {"pid", ready ? node->zygote->process().pid() : 0},
+        {"memory_bytes", ready ? node->zygote->memory_bytes().value_or(0) : 0},
+        {"import_ms", ready ? node->zygote->import_us() / 1000 : 0},
+        {"parked", node->stock ? node->stock->parked() : 0},
+        {"clones", node->clones},
+        {"age_s", age},
+        {"error", node->error}});
+  }
+  return json::object{{"zygotes", std::move(nodes)}};
+}
+
+json::object Daemon::netns() {
+  const auto stats = netns_->stats();
+  return json::object{{"ready", stats.ready},       {"low", stats.low},
+                      {"high", stats.high},         {"leases", stats.leases},
+                      {"builds", stats.builds},     {"misses", stats.misses},
+                      {"destroyed", stats.destroyed}, {"failures", stats.failures},
+                      {"build_us_p50", stats.build_us_p50.value_or(0)},
+                      {"last_error", stats.last_error}};
+}
+
+json::object Daemon::packages() {
+  json::array out;
+  for (const auto& entry : catalogue_.entries()) {
+    const std::vector<pkgcache::Package> self{entry.package};
+    out.push_back(json::object{{"name", entry.package.name},
+                               {"version", entry.package.version},
+                               {"requires", to_array(entry.needs())},
+                               {"modules", to_array(catalogue_.modules_of(self))}});
+  }
+  return json::object{{"packages", std::move(out)}};
+}
+
+json::object Daemon::doctor() { return doctor_report(config_.cgroup_parent); }
+
+json::object Daemon::health() {
+  return json::object{{"status", draining_ ? "draining" : "ok"},
+                      {"version", SOCK_VERSION},
+                      {"functions", registry_->list().size()},
+                      {"running", admission_->running()},
+                      {"queued", admission_->queued()},
+                      {"uptime_s", micros_between(started_, Clock::now()) / 1'000'000},
+                      {"cgroup_layout", sandbox::to_string(cgroups_->layout())},
+                      {"stats_segment", stats_path().string()}};
+}
+
+std::string Daemon::metrics() {
+  update_gauges();
+  return metrics_.text();
+}
+
+std::filesystem::path Daemon::stats_path() const { return config_.socket.string() + ".stats"; }
+
+void Daemon::publish_stats() {
+  stats_.running = dispatcher_->running();
+  stats_.queued = admission_->queued();
+  stats_.zygotes = zygotes_->nodes().size();
+  stats_.parked = zygotes_->parked();
+  stats_.netns_ready = netns_->stats().ready;
+  stats_.shells = slots_->ready();
+  stats_segment_->update(stats_);
+}
+
+void Daemon::update_gauges() {
+  metrics_.set_sandboxes({zygotes_->parked(), dispatcher_->running(), slots_->dying()});
+  metrics_.set_queue_depth(admission_->queued());
+  std::vector<Metrics::Zygote> zygotes;
+  for (const auto& [id, node] : zygotes_->nodes()) {
+    if (node->state != ZygoteNode::State::kReady) continue;
+    zygotes.push_back({node->packages(), node->zygote->memory_bytes().value_or(0)});
+  }
+  metrics_.set_zygotes(zygotes);
+  const auto netns = netns_->stats();
+  metrics_.set_netns({netns.ready, netns.low, netns.high, netns.leases, netns.builds, netns.misses,
+                      netns.destroyed, netns.failures});
+}
+
+}  // namespace sock::manager
