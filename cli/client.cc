@@ -225,16 +225,21 @@ Outcome<Response> Client::exchange(const Request& request) {
   message.body() = {request.body.data(), request.body.size()};
   message.prepare_payload();
 
-  Exchange exchange(connection_->io, connection_->socket, connection_->buffer);
-  exchange.run(message, request.timeout);
-  if (exchange.interrupted() || exchange.timed_out() || exchange.read_error()) {
-    connection_.reset();
-    return failure_of(exchange, request);
+  bool reusable = false;
+  Outcome<Response> outcome;
+  {
+    // Its timer and signals belong to the connection's loop, so it has to end first.
+    Exchange exchange(connection_->io, connection_->socket, connection_->buffer);
+    exchange.run(message, request.timeout);
+    if (exchange.interrupted() || exchange.timed_out() || exchange.read_error()) {
+      outcome = failure_of(exchange, request);
+    } else {
+      reusable = exchange.reusable();
+      outcome = to_response(exchange.take());
+    }
   }
-  const bool reusable = exchange.reusable();
-  Response response = to_response(exchange.take());
   if (!reusable) connection_.reset();
-  return response;
+  return outcome;
 }
 
 std::string encode_segment(std::string_view segment) {

@@ -5,8 +5,8 @@
 #include <boost/json/serialize.hpp>
 
 #include "manager/api_json.h"
-#include "manager/function_options.h"
 #include "manager/function_json.h"
+#include "manager/function_options.h"
 
 namespace sock::manager {
 

@@ -192,8 +192,8 @@ class Unpacker {
       written += length;
     }
     if (sized && written != size) {
-      return refuse_entry(name, "is " + std::to_string(written) + " bytes long, but says " +
-                                    std::to_string(size));
+      return refuse_entry(
+          name, "is " + std::to_string(written) + " bytes long, but says " + std::to_string(size));
     }
     return writer_.end_file();
   }

@@ -36,8 +36,8 @@ struct BundleInfo {
 /// handler.py. `content_type` decides when it is text/x-python or an archive's; otherwise the first
 /// bytes do. One folder around everything is kept, not stripped.
 ///
-/// Files become 0644 or 0755 (when any execute bit is set), folders 0755; times lie between 1980 and
-/// now. Nothing can be written outside `target`. Refused whole as kInvalid, naming the entry:
+/// Files become 0644 or 0755 (when any execute bit is set), folders 0755; times lie between 1980
+/// and now. Nothing can be written outside `target`. Refused whole as kInvalid, naming the entry:
 /// absolute names, "..", empty and "." parts (one leading "./" is dropped), control characters,
 /// names that are not UTF-8 or too long, links, devices, FIFOs, sockets, set-id and sticky bits,
 /// sparse and encrypted entries, a name that comes twice or is file and folder at once, anything

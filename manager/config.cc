@@ -61,8 +61,13 @@ std::optional<std::string> socket_problem(const std::filesystem::path& path) {
   constexpr std::size_t kMost = sizeof(sockaddr_un::sun_path) - 1;
   if (auto problem = path_problem(path)) return problem;
   if (path.native().size() <= kMost) return std::nullopt;
-  return "must be at most " + std::to_string(kMost) + " bytes long, as sockets' paths are: " +
-         in_quotes(path.native());
+  return "must be at most " + std::to_string(kMost) +
+         " bytes long, as sockets' paths are: " + in_quotes(path.native());
+}
+
+std::optional<std::string> cgroup_problem(std::string_view path) {
+  if (is_cgroup_path(path)) return std::nullopt;
+  return "must be a relative path of plain names, such as \"sock\", not " + in_quotes(path);
 }
 
 /// Fills a Config from one document, section by section.
@@ -95,13 +100,15 @@ class Loader {
   /// `section` is "" or "limits.max".
   OptionReader reader(const boost::json::object& object, const std::string& section) const {
     return OptionReader(object, [this, section](std::string_view key) {
-      const std::string path = section.empty() ? std::string(key) : section + "." + std::string(key);
+      const std::string path =
+          section.empty() ? std::string(key) : section + "." + std::string(key);
       return document_.where(path) + ": " + (section.empty() ? "" : "[" + section + "] ");
     });
   }
 
   /// Reads table `key` of `outer`; the part may add sections of its own beneath `name`.
-  void section(OptionReader& outer, const std::string& key, Part part, const std::string& prefix = "") {
+  void section(OptionReader& outer, const std::string& key, Part part,
+               const std::string& prefix = "") {
     const boost::json::object* object = outer.table(key, "a table");
     if (object == nullptr || error_) return;
     const std::string name = prefix + key;
@@ -131,10 +138,7 @@ class Loader {
 
   void cgroup(OptionReader& in) {
     in.text("parent", config_.cgroup_parent);
-    if (!is_cgroup_path(config_.cgroup_parent)) {
-      in.refuse("parent", "must be a relative path of plain names, such as \"sock\", not " +
-                              in_quotes(config_.cgroup_parent));
-    }
+    if (const auto why = cgroup_problem(config_.cgroup_parent)) in.refuse("parent", *why);
   }
 
   void ids(OptionReader& in) {
@@ -300,6 +304,9 @@ Result<> check_paths(const Config& config) {
   }
   if (const auto why = path_problem(config.state_dir)) {
     return fail(Code::kInvalid, "options", "state_dir: " + *why);
+  }
+  if (const auto why = cgroup_problem(config.cgroup_parent)) {
+    return fail(Code::kInvalid, "options", "cgroup parent: " + *why);
   }
   return {};
 }

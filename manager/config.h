@@ -91,8 +91,9 @@ struct Config {
 /// after load_config and before flags are applied. kInvalid as for check_paths.
 [[nodiscard]] Result<> apply_environment(Config& config);
 
-/// `socket` and `state_dir` must be absolute, and the socket's path must fit sockaddr_un
-/// (unix(7)). For callers that have set them from elsewhere, such as flags.
+/// `socket` and `state_dir` must be absolute, the socket's path must fit sockaddr_un (unix(7)), and
+/// `cgroup_parent` must be relative and without "..". For callers that have set them from
+/// elsewhere, such as flags.
 [[nodiscard]] Result<> check_paths(const Config& config);
 
 }  // namespace sock::manager

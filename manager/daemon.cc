@@ -238,8 +238,11 @@ asio::awaitable<void> Daemon::shutdown(Clock::time_point deadline) {
   if (zygotes_) co_await zygotes_->stop();
   if (slots_) co_await slots_->stop();
   if (netns_) co_await netns_->stop();
-  keeper_.reset();
-  keeper_ticket_.reset();
+  if (keeper_) {
+    const bool gone = co_await keeper_->stop(Clock::now() + Millis(5000));
+    if (!gone) spdlog::error("sock-init does not die");
+    keeper_ticket_.reset();
+  }
   if (cgroups_) {
     auto remove = [this] { return cgroups_.reset(), true; };
     co_await cgroup_worker_.run(remove);
@@ -307,7 +310,14 @@ asio::awaitable<CallRecord> Daemon::invoke(std::string id, std::string function,
     record.settled = true;
     co_return record;
   }
-  co_return co_await dispatcher_->invoke(std::move(found), std::move(id), std::move(event));
+  auto record = co_await dispatcher_->invoke(std::move(found), std::move(id), std::move(event));
+  // Known from the reply on; the complete record replaces it when the sandbox is accounted.
+  if (!record.settled) {
+    CallRecord begun = record;
+    begun.result.clear();
+    history_.record(std::move(begun));
+  }
+  co_return record;
 }
 
 void Daemon::cancel(const std::string& id) { dispatcher_->cancel(id); }

@@ -29,7 +29,8 @@ boost::json::value cpu_to_json(std::uint32_t millis) {
 
 std::string_view network_name(Network network) {
   switch (network) {
-    case Network::kNone: return "none";
+    case Network::kNone:
+      return "none";
   }
   return "none";
 }

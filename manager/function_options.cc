@@ -143,9 +143,8 @@ bool is_variable_name(std::string_view name) {
   const auto letter = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
   };
-  return !name.empty() && letter(name.front()) && std::ranges::all_of(name, [&](char c) {
-    return letter(c) || (c >= '0' && c <= '9');
-  });
+  return !name.empty() && letter(name.front()) &&
+         std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
 }  // namespace
@@ -177,9 +176,9 @@ Result<> check_environment(const std::map<std::string, std::string>& environment
     }
     for (const std::string_view prefix : {"SOCK_", "LD_", "PYTHON"}) {
       if (name.starts_with(prefix)) {
-        return fail(Code::kInvalid, "env",
-                    in_quotes(name) + " is reserved: names must not start with " +
-                        std::string(prefix));
+        return fail(
+            Code::kInvalid, "env",
+            in_quotes(name) + " is reserved: names must not start with " + std::string(prefix));
       }
     }
     if (value.find('\0') != std::string::npos) {
@@ -205,7 +204,9 @@ Result<FunctionSpec> build_spec(const std::string& name, const boost::json::obje
   if (sock_toml) {
     if (auto read = read_sock_toml(*sock_toml, draft); !read) return std::unexpected(read.error());
   }
-  if (auto read = read_layer(flags, [](std::string_view) { return std::string(); }, draft); !read) {
+  if (auto read = read_layer(
+          flags, [](std::string_view) { return std::string(); }, draft);
+      !read) {
     return std::unexpected(read.error());
   }
   if (!draft.requirements && requirements_txt) {

@@ -39,8 +39,8 @@ namespace sock::manager {
 ///
 /// `flags` win over `sock_toml` (the text of the bundle's sock.toml), which wins over
 /// `requirements_txt` (its requirements.txt) and the daemon's defaults. Variables of env are merged
-/// name by name. Requirements are kept as lines, without blank and comment lines; `packages` is left
-/// to the caller. A value above the daemon's caps is refused, never lowered. Every failure is
+/// name by name. Requirements are kept as lines, without blank and comment lines; `packages` is
+/// left to the caller. A value above the daemon's caps is refused, never lowered. Every failure is
 /// kInvalid and names the option, and the line when it stands in sock.toml.
 [[nodiscard]] Result<FunctionSpec> build_spec(const std::string& name,
                                               const boost::json::object& flags,

@@ -95,7 +95,7 @@ asio::awaitable<void> HttpSession::run() {
     for (;;) {
       HttpParser parser(request_, sessions_->options.header_limit);
       const bool complete = co_await read_request(parser);
-      if (refusal_) co_await write_refusal();
+      if (refusal_.status != 0) co_await write_refusal();
       if (!complete || gone_) break;
       const bool keep_alive = parser.keep_alive();
       const bool again = co_await answer(request_, keep_alive);
@@ -210,7 +210,8 @@ asio::awaitable<bool> HttpSession::answer(HttpRequest& request, bool keep_alive)
   if (sessions_->draining || closing_) keep_alive = false;
   stage_ = Stage::kWriting;
   const bool written = co_await write(response, keep_alive, with_body);
-  co_return written&& keep_alive;
+  if (!written) keep_alive = false;
+  co_return keep_alive;
 }
 
 asio::awaitable<bool> HttpSession::write(const HttpResponse& response, bool keep_alive,
@@ -238,7 +239,7 @@ asio::awaitable<bool> HttpSession::write_all(std::string_view head, std::string_
       continue;
     }
     if (errno == EINTR) continue;
-    if (errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM) co_return false;
+    if (errno != EAGAIN) co_return false;
     arm(deadline);
     auto [error] = co_await socket_.async_wait(Socket::wait_write, kAwait);
     if (error || late_) co_return false;
@@ -255,7 +256,7 @@ asio::awaitable<void> HttpSession::write_refusal() {
   closing_ = true;
   release_body();
   stage_ = Stage::kWriting;
-  const HttpResponse response = sessions_->handler->refuse(refusal_->status, refusal_->message);
+  const HttpResponse response = sessions_->handler->refuse(refusal_.status, refusal_.message);
   const bool written = co_await write(response, false, true);
   if (written && !gone_ && !sessions_->draining) co_await linger();
 }

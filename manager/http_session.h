@@ -6,7 +6,6 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
-#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -93,7 +92,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   Clock::time_point deadline_ = Clock::time_point::max();
   Clock::time_point timer_at_ = Clock::time_point::max();  ///< max = not waiting
 
-  std::optional<HttpParser::Failure> refusal_;
+  HttpParser::Failure refusal_;  ///< status 0 = none
 
   Stage stage_ = Stage::kIdle;
   bool late_ = false;     ///< the deadline ended the last wait

@@ -1,6 +1,7 @@
 // sockd: the daemon. Reads its configuration, starts every part, serves the API, and takes
 // everything apart again on SIGTERM or SIGINT.
 
+#include <grp.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -91,7 +92,8 @@ void start_logging(const std::string& level) {
 HttpServerOptions server_options(const Config& config) {
   HttpServerOptions options;
   options.socket = config.socket.string();
-  options.group = config.socket_group;
+  // The group is a convenience of installed hosts; without it the socket is root's alone.
+  if (::getgrnam(config.socket_group.c_str()) != nullptr) options.group = config.socket_group;
   return options;
 }
 

@@ -53,8 +53,8 @@ class OptionReader {
   /// A nested object; nullptr as for take(). `what` completes "must be …".
   [[nodiscard]] const boost::json::object* table(std::string_view key, std::string_view what);
   /// The strings of `value`, or an error on `key`.
-  [[nodiscard]] std::optional<std::vector<std::string>> string_list(std::string_view key,
-                                                                    const boost::json::value& value);
+  [[nodiscard]] std::optional<std::vector<std::string>> string_list(
+      std::string_view key, const boost::json::value& value);
   void refuse(std::string_view key, const std::string& why);
   [[nodiscard]] const boost::json::object& object() const { return object_; }
   [[nodiscard]] bool failed() const { return error_.has_value(); }

@@ -105,8 +105,7 @@ Result<Registry::Opened> Registry::open(const fs::path& state_dir, const BundleL
   std::unique_ptr<Registry> registry(new Registry(root, limits, std::move(*lock)));
   for (Function& function : recovered.functions) {
     const std::string name = function.spec.name;
-    registry->entries_[name] =
-        std::make_shared<Entry>(std::move(function), registry->reclaimer_);
+    registry->entries_[name] = std::make_shared<Entry>(std::move(function), registry->reclaimer_);
   }
   return Opened{std::move(registry), std::move(recovered.problems)};
 }

@@ -70,8 +70,8 @@ class Registry {
     std::vector<std::string> problems;  ///< entries that were dropped, and why; for the log
   };
 
-  /// Creates what is missing, sweeps leftovers and loads all functions. Damaged entries are moved to
-  /// broken/ and reported. kConflict when another process has the directory open.
+  /// Creates what is missing, sweeps leftovers and loads all functions. Damaged entries are moved
+  /// to broken/ and reported. kConflict when another process has the directory open.
   [[nodiscard]] static Result<Opened> open(const std::filesystem::path& state_dir,
                                            const BundleLimits& limits);
   Registry(const Registry&) = delete;
@@ -110,7 +110,7 @@ class Registry {
   const BundleLimits limits_;
   const Fd lock_;
   std::shared_ptr<Reclaimer> reclaimer_;
-  std::mutex change_mutex_;         ///< one commit or removal at a time, across its disk waits
+  std::mutex change_mutex_;           ///< one commit or removal at a time, across its disk waits
   mutable std::mutex entries_mutex_;  ///< only around the map
   std::map<std::string, std::shared_ptr<Entry>, std::less<>> entries_;
 };

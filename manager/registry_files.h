@@ -24,7 +24,8 @@ inline constexpr const char* kRemovedFile = "removed.json";
 
 /// The numbers of the generation folders beneath functions/NAME, ascending; empty when there is no
 /// such folder. Complete, removed and damaged ones alike.
-[[nodiscard]] Result<std::vector<std::uint64_t>> generations_of(const std::filesystem::path& function);
+[[nodiscard]] Result<std::vector<std::uint64_t>> generations_of(
+    const std::filesystem::path& function);
 
 /// Marks a complete generation as removed, durably: it will not be loaded again. One that is not
 /// complete is left alone.

@@ -11,7 +11,7 @@ namespace sock::manager {
 
 /// A TOML file as JSON values, so that one set of readers serves files and the API.
 struct TomlDocument {
-  std::string file;                       ///< as error messages name it
+  std::string file;  ///< as error messages name it
   boost::json::object root;
   std::map<std::string, unsigned> lines;  ///< "limits.max.memory" → line, from 1
 

@@ -65,9 +65,9 @@ std::string format_size(std::uint64_t bytes) { return bytes == 0 ? "0" : format(
 Result<Millis> parse_duration(std::string_view text) {
   const auto millis = parse(text, kDurations);
   if (millis) return Millis(static_cast<Millis::rep>(*millis));
-  return fail(Code::kInvalid, "duration",
-              in_quotes(text) +
-                  " is not a duration; write a whole number with ms, s, m or h, such as 30s");
+  return fail(
+      Code::kInvalid, "duration",
+      in_quotes(text) + " is not a duration; write a whole number with ms, s, m or h, such as 30s");
 }
 
 std::string format_duration(Millis duration) {

@@ -99,11 +99,9 @@ Result<> CgroupTree::remove_directory(const Directory& directory,
                         mounts_.hierarchies[directory.hierarchy].mount_point + "/" + directory.path,
                         error);
     }
-    if (!mounts_.hierarchies[directory.hierarchy].v2) {
-      pause_until(deadline);
-    } else if (wait_unpopulated(mount, directory.path, deadline)) {
-      pause_until(deadline);  // a child group that is on its way out
-    }
+    // Unpopulated and busy still: v1 gives no news, or a child group is on its way out.
+    const bool v2 = mounts_.hierarchies[directory.hierarchy].v2;
+    if (!v2 || wait_unpopulated(mount, directory.path, deadline)) pause_until(deadline);
   }
 }
 

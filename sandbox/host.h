@@ -33,7 +33,8 @@ struct HostCheck {
 struct KernelVersion {
   unsigned major = 0;
   unsigned minor = 0;
-  auto operator<=>(const KernelVersion&) const = default;
+  // clang-tidy 14 takes the comparison with 0 inside for a null pointer.
+  auto operator<=>(const KernelVersion&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 /// From the release that uname(2) tells, e.g. "6.1.0-13-amd64"; empty if it is none.

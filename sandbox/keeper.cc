@@ -1,5 +1,6 @@
 #include "sandbox/keeper.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -123,6 +124,19 @@ asio::awaitable<Result<>> Keeper::build_root() {
   auto reply = co_await receive_reply(control_, Clock::now() + options_.timeout);
   if (!reply) co_return std::unexpected(reply.error());
   co_return Result<>{};
+}
+
+asio::awaitable<bool> Keeper::stop(Clock::time_point deadline) {
+  const auto executor = co_await asio::this_coro::executor;
+  process_.signal(SIGKILL);
+  Fd pidfd(::fcntl(process_.pidfd(), F_DUPFD_CLOEXEC, 3));
+  if (!pidfd) co_return false;
+  asio::posix::stream_descriptor descriptor(executor, pidfd.release());
+  auto ended = co_await wait_readable(descriptor, deadline);
+  if (ended) co_return process_.try_reap().has_value();
+  // Its destructor would wait for ever.
+  const Fd abandoned = process_.release();
+  co_return false;
 }
 
 asio::awaitable<Result<Shell>> Keeper::build_shell(int netns, std::uint64_t tmp_bytes) {

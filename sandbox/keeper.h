@@ -68,6 +68,12 @@ class Keeper {
   [[nodiscard]] std::uint32_t id_base() const { return options_.id_base; }
   [[nodiscard]] std::uint32_t id_count() const { return options_.id_count; }
 
+  /// Kills the keeper and with it every process in its namespaces, and waits until they are gone.
+  /// The event loop goes on meanwhile, which it must: the kernel ends a pid namespace's first
+  /// process only when all others have been reaped by their parents, and for zygotes and clones
+  /// that is us. False when it does not die before the deadline.
+  [[nodiscard]] boost::asio::awaitable<bool> stop(Clock::time_point deadline);
+
   /// Builds one shell in `netns` (borrowed). Requests are served in turn.
   [[nodiscard]] boost::asio::awaitable<Result<Shell>> build_shell(int netns,
                                                                   std::uint64_t tmp_bytes);

@@ -43,7 +43,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Death{"Kill", "os.kill(os.getpid(), signal.SIGKILL)", 137},
                     Death{"Term", "os.kill(os.getpid(), signal.SIGTERM)", 143},
                     Death{"Group", "os.kill(0, signal.SIGKILL)", 137},
-                    Death{"Everybody", "os.kill(-1, signal.SIGKILL); os._exit(4)", -1},
+                    Death{"Everybody",
+                          "if os.fork() == 0:\n        os.kill(-1, signal.SIGKILL)\n"
+                          "        os._exit(5)\n    os.wait()\n    os._exit(6)",
+                          137},
                     Death{"ForbiddenArchitecture",
                           // int 0x80 with getpid's 32-bit number, from a page made executable.
                           "import mmap; m = mmap.mmap(-1, 4096, prot=7); "

@@ -57,13 +57,6 @@ TEST_F(Packages, AnUnsatisfiedVersionIsRefused) {
   EXPECT_NE(reply.body.find("numpy"), std::string::npos) << reply.body;
 }
 
-TEST_F(Packages, WhatIsNotRequiredIsNotThere) {
-  REQUIRE_PACKAGE("numpy");
-  const Reply reply = call(kSum, "10");
-  EXPECT_TRUE(failed(reply, 502, "app_error"));
-  EXPECT_EQ(reply.text("errorType"), "ModuleNotFoundError");
-}
-
 TEST_F(Packages, AZygoteThatHasThemServesThem) {
   REQUIRE_PACKAGE("numpy");
   ASSERT_DEPLOYED(api().deploy("sum", kSum, R"({"requirements":["numpy"]})"));

@@ -15,8 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array kFormats = {ArchiveFormat::kZip,   ArchiveFormat::kTar,
-                                 ArchiveFormat::kTarGz, ArchiveFormat::kTarXz,
+constexpr std::array kFormats = {ArchiveFormat::kZip,    ArchiveFormat::kTar,
+                                 ArchiveFormat::kTarGz,  ArchiveFormat::kTarXz,
                                  ArchiveFormat::kTarZst, ArchiveFormat::kTarGzGz};
 constexpr std::array kZipAndTar = {ArchiveFormat::kZip, ArchiveFormat::kTar};
 
@@ -68,8 +68,8 @@ std::time_t time_of(const fs::path& path) {
 
 TEST_F(BundleTest, PythonSourceBecomesHandler) {
   const std::string source = "def handler(event):\n    return 'h\xc3\xa9'\n";
-  for (const char* const type : {"", "text/x-python", "Text/X-Python; charset=utf-8",
-                                 "application/octet-stream"}) {
+  for (const char* const type :
+       {"", "text/x-python", "Text/X-Python; charset=utf-8", "application/octet-stream"}) {
     const auto info = unpack(source, type);
     ASSERT_TRUE(info) << info.error().describe();
     EXPECT_EQ(info->files, 1U);
@@ -149,19 +149,20 @@ TEST_F(BundleTest, OneTopLevelFolderIsKept) {
 }
 
 TEST_F(BundleTest, FolderArchivedAsDotIsFine) {
-  const auto info = unpack(build_archive(
-      ArchiveFormat::kTar, {{.name = "./", .mode = 0755, .type = AE_IFDIR},
-                            {.name = "./a/", .mode = 0755, .type = AE_IFDIR},
-                            {.name = "./a/b.py", .content = "x"}}));
+  const auto info =
+      unpack(build_archive(ArchiveFormat::kTar, {{.name = "./", .mode = 0755, .type = AE_IFDIR},
+                                                 {.name = "./a/", .mode = 0755, .type = AE_IFDIR},
+                                                 {.name = "./a/b.py", .content = "x"}}));
   ASSERT_TRUE(info) << info.error().describe();
   EXPECT_EQ(read_text(target_ / "a/b.py"), "x");
 }
 
 TEST_F(BundleTest, TimesAreKeptSane) {
   const std::time_t now = std::time(nullptr);
-  ASSERT_TRUE(unpack(build_archive(ArchiveFormat::kTar, {{.name = "old", .modified = -5},
-                                                         {.name = "new", .modified = 9'999'999'999},
-                                                         {.name = "ok", .modified = 1'000'000'000}})));
+  ASSERT_TRUE(
+      unpack(build_archive(ArchiveFormat::kTar, {{.name = "old", .modified = -5},
+                                                 {.name = "new", .modified = 9'999'999'999},
+                                                 {.name = "ok", .modified = 1'000'000'000}})));
   EXPECT_EQ(time_of(target_ / "old"), 315'532'800);
   EXPECT_GE(time_of(target_ / "new"), now);
   EXPECT_LE(time_of(target_ / "new"), std::time(nullptr));
@@ -223,7 +224,8 @@ TEST_F(BundleTest, LongestNamesUnpackAndCanBeRemoved) {
 TEST_F(BundleTest, NamesThatAreNotUtf8AreRefused) {
   std::string zip = build_archive(ArchiveFormat::kZip, {{.name = "aQb.py", .content = "x"}});
   std::string tar = build_archive(ArchiveFormat::kTar, {{.name = "aQb.py", .content = "x"}});
-  for (std::size_t at = 0; (at = zip.find("aQb.py", at)) != std::string::npos;) zip[at + 1] = '\xff';
+  for (std::size_t at = 0; (at = zip.find("aQb.py", at)) != std::string::npos;)
+    zip[at + 1] = '\xff';
   EXPECT_NE(refusal(zip), "(accepted)");
   // The checksum of a tar header is over the bytes of its name.
   const std::size_t at = tar.find("aQb.py");
@@ -259,7 +261,8 @@ TEST_F(BundleTest, LinksAndSpecialFilesAreRefused) {
               "bundle entry \"d/\" has a set-user-id, set-group-id or sticky bit");
   }
   constexpr ArchiveFormat kTar = ArchiveFormat::kTar;
-  EXPECT_EQ(refused(kTar, {.name = "h", .hard_link = "ok.py"}), "bundle entry \"h\" is a hard link");
+  EXPECT_EQ(refused(kTar, {.name = "h", .hard_link = "ok.py"}),
+            "bundle entry \"h\" is a hard link");
   EXPECT_EQ(refused(kTar, {.name = "h", .hard_link = "/etc/passwd"}),
             "bundle entry \"h\" is a hard link");
   EXPECT_EQ(refused(kTar, {.name = "c", .type = AE_IFCHR}), "bundle entry \"c\" is a device");

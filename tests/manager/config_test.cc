@@ -183,7 +183,8 @@ TEST_F(ConfigTest, ErrorsNameFileLineAndKey) {
        "M or G, such as 256M"},
       {"[limits.default]\nmemory = \"4K\"",
        ":2: [limits.default] memory: must be between 8M and 1024G, not 4K"},
-      {"[limits.default]\ntmp = 0", ":2: [limits.default] tmp: must be between 64K and 1024G, not 0"},
+      {"[limits.default]\ntmp = 0",
+       ":2: [limits.default] tmp: must be between 64K and 1024G, not 0"},
       {"[limits.default]\nmemory = true",
        ":2: [limits.default] memory: must be a size such as \"256M\", not true"},
       {"[limits.default]\ntimeout = 30",
@@ -205,8 +206,7 @@ TEST_F(ConfigTest, ErrorsNameFileLineAndKey) {
       {"[limits.default]\npids = 1000",
        ":2: [limits.default] pids 1000 is above [limits.max] pids 512; lower the one or raise the "
        "other"},
-      {"socket = \"relative.sock\"",
-       ":1: socket: must be an absolute path, not \"relative.sock\""},
+      {"socket = \"relative.sock\"", ":1: socket: must be an absolute path, not \"relative.sock\""},
       {"socket = 5", ":1: socket: must be a text, not 5"},
       {"state_dir = \"\"", ":1: state_dir: must be an absolute path, not \"\""},
       {"log_level = \"loud\"",
@@ -225,8 +225,7 @@ TEST_F(ConfigTest, ErrorsNameFileLineAndKey) {
        ":2: [zygotes] sets: must be a list of texts, not \"numpy\""},
       {"[zygotes]\nsets = [[]]", ":2: [zygotes] sets: a set must name at least one package"},
       {"[zygotes]\nsets = [[\"a b\"]]", ":2: [zygotes] sets: \"a b\" is not a package's name"},
-      {"[zygotes]\nsets = [[1]]",
-       ":2: [zygotes] sets: must be a list of texts, but one item is 1"},
+      {"[zygotes]\nsets = [[1]]", ":2: [zygotes] sets: must be a list of texts, but one item is 1"},
       {"[packages]\nfolders = [\"lib\"]",
        ":2: [packages] folders: must be an absolute path, not \"lib\""},
       {"[packages.preload]\nnumpy = [\"os; import x\"]",
@@ -288,8 +287,7 @@ TEST_F(ConfigTest, EnvironmentIsCheckedToo) {
     const ScopedVariable socket("SOCK_SOCKET", "here.sock");
     const auto applied = apply_environment(config);
     ASSERT_FALSE(applied);
-    EXPECT_EQ(applied.error().message,
-              "SOCK_SOCKET: must be an absolute path, not \"here.sock\"");
+    EXPECT_EQ(applied.error().message, "SOCK_SOCKET: must be an absolute path, not \"here.sock\"");
   }
   {
     const ScopedVariable state("SOCK_STATE_DIR", "here");
@@ -298,6 +296,13 @@ TEST_F(ConfigTest, EnvironmentIsCheckedToo) {
   EXPECT_TRUE(check_paths(config));
   config.state_dir = "x";
   EXPECT_FALSE(check_paths(config));
+  config.state_dir = "/x";
+  for (const char* const parent : {"", "/sock", "a//b", "a/", "..", "a/../b", "a b", ".hidden"}) {
+    config.cgroup_parent = parent;
+    EXPECT_FALSE(check_paths(config)) << parent;
+  }
+  config.cgroup_parent = "user@1.slice/sock-test_1";
+  EXPECT_TRUE(check_paths(config));
 }
 
 }  // namespace

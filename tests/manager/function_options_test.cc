@@ -11,9 +11,7 @@ namespace {
 
 using Text = std::optional<std::string>;
 
-boost::json::object options(std::string_view json) {
-  return boost::json::parse(json).as_object();
-}
+boost::json::object options(std::string_view json) { return boost::json::parse(json).as_object(); }
 
 Result<FunctionSpec> build(std::string_view flags, const Text& toml = {}, const Text& txt = {},
                            const Config& config = {}) {
@@ -88,9 +86,9 @@ _b = ""
 }
 
 TEST(FunctionOptions, FlagsWinOverTheFileWhichWinsOverDefaults) {
-  const auto spec = build(R"({"memory":"64M","env":{"A":"flag"}})",
-                          "memory = \"2G\"\ntimeout = \"7s\"\nenv = {A = \"file\", B = \"file\"}\n",
-                          "six\n");
+  const auto spec =
+      build(R"({"memory":"64M","env":{"A":"flag"}})",
+            "memory = \"2G\"\ntimeout = \"7s\"\nenv = {A = \"file\", B = \"file\"}\n", "six\n");
   ASSERT_TRUE(spec) << spec.error().describe();
   EXPECT_EQ(spec->limits.memory_bytes, 64ULL << 20);
   EXPECT_EQ(spec->timeout, Millis(7000));
@@ -120,8 +118,7 @@ TEST(FunctionOptions, HostileRequirementsAreRefused) {
     const auto spec = build("{}", {}, text);
     return spec ? "(accepted)" : spec.error().message;
   };
-  EXPECT_EQ(error("a\x1b[31m"),
-            "requirements.txt holds control characters: \"a\\x1b[31m\"");
+  EXPECT_EQ(error("a\x1b[31m"), "requirements.txt holds control characters: \"a\\x1b[31m\"");
   EXPECT_EQ(error(std::string("a\0b", 3)),
             "requirements.txt holds control characters: \"a\\x00b\"");
   EXPECT_EQ(error("\xff"), "requirements.txt is not UTF-8 text");
@@ -133,10 +130,8 @@ TEST(FunctionOptions, HostileRequirementsAreRefused) {
 
 TEST(FunctionOptions, CapsRefuseAndNeverClip) {
   const std::vector<std::pair<const char*, const char*>> table = {
-      {R"({"memory":"2G"})",
-       "memory 2G is above this daemon's cap of 1G ([limits.max] memory)"},
-      {R"({"timeout":"6m"})",
-       "timeout 6m is above this daemon's cap of 5m ([limits.max] timeout)"},
+      {R"({"memory":"2G"})", "memory 2G is above this daemon's cap of 1G ([limits.max] memory)"},
+      {R"({"timeout":"6m"})", "timeout 6m is above this daemon's cap of 5m ([limits.max] timeout)"},
       {R"({"cpu":2.5})", "cpu 2.5 is above this daemon's cap of 2 ([limits.max] cpu)"},
       {R"({"pids":513})", "pids 513 is above this daemon's cap of 512 ([limits.max] pids)"},
       {R"({"tmp":"513M"})", "tmp 513M is above this daemon's cap of 512M ([limits.max] tmp)"},
@@ -177,12 +172,10 @@ TEST(FunctionOptions, RefusalsNameTheOption) {
       {R"({"handler":"handler"})",
        "handler: must be module.function, such as \"handler.handler\", not \"handler\""},
       {R"({"requirements":{}})", "requirements: must be a list of texts, not a table"},
-      {R"({"requirements":["a",1]})",
-       "requirements: must be a list of texts, but one item is 1"},
+      {R"({"requirements":["a",1]})", "requirements: must be a list of texts, but one item is 1"},
       {R"({"env":["A=1"]})", "env: must be a table of texts, not a list"},
       {R"({"env":{"A":1}})", "env: the value of \"A\" must be a text"},
-      {R"({"keep_ready":-1})",
-       "keep_ready: must be a whole number between 0 and 1000, not -1"},
+      {R"({"keep_ready":-1})", "keep_ready: must be a whole number between 0 and 1000, not -1"},
   };
   for (const auto& [flags, expected] : table) {
     EXPECT_EQ(flag_error(flags), expected) << flags;
@@ -214,8 +207,7 @@ TEST(FunctionOptions, Environment) {
   for (const std::string name : {"", "1A", "A=B", "A B", "A-B", "\xc3\x84"}) {
     EXPECT_NE(error(name, "x").find("is not a variable's name"), std::string::npos) << name;
   }
-  EXPECT_NE(error(std::string("A\0B", 3), "x").find("is not a variable's name"),
-            std::string::npos);
+  EXPECT_NE(error(std::string("A\0B", 3), "x").find("is not a variable's name"), std::string::npos);
   for (const char* const name : {"SOCK_X", "LD_PRELOAD", "PYTHONPATH", "PYTHON"}) {
     EXPECT_NE(error(name, "x").find("is reserved"), std::string::npos) << name;
   }
@@ -235,8 +227,8 @@ TEST(FunctionOptions, MergedEnvironmentIsBoundedToo) {
 
 TEST(FunctionOptions, FunctionNames) {
   const std::string longest(64, 'a');
-  for (const std::string& name : {std::string("a"), std::string("0"), std::string("a.b_c-d"),
-                                  std::string("a..b"), longest}) {
+  for (const std::string& name :
+       {std::string("a"), std::string("0"), std::string("a.b_c-d"), std::string("a..b"), longest}) {
     EXPECT_TRUE(is_function_name(name)) << name;
   }
   for (const std::string& name :

@@ -2,74 +2,20 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <functional>
+#include <fstream>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "manager/function_json.h"
-#include "manager/handler.h"
 #include "tests/manager/archive_builder.h"
-#include "tests/manager/temporary_folder.h"
+#include "tests/manager/registry_fixture.h"
 
 namespace sock::manager {
 namespace {
 
 namespace fs = std::filesystem;
-using Handle = std::shared_ptr<const Function>;
-
-FunctionSpec spec_named(const std::string& name) {
-  FunctionSpec spec;
-  spec.name = name;
-  return spec;
-}
-
-/// Files are deleted on another thread: gives it time.
-bool eventually(const std::function<bool()>& condition) {
-  const auto deadline = Clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (Clock::now() > deadline) return false;
-    std::this_thread::sleep_for(Millis(5));
-  }
-  return true;
-}
-
-class RegistryTest : public testing::Test {
- protected:
-  void open() {
-    registry_.reset();
-    auto opened = Registry::open(state_, BundleLimits());
-    ASSERT_TRUE(opened) << opened.error().describe();
-    registry_ = std::move(opened->registry);
-    problems_ = std::move(opened->problems);
-  }
-  Result<Handle> try_deploy(const FunctionSpec& spec, std::string_view bundle) {
-    auto staged = registry_->prepare(bundle, "");
-    if (!staged) return std::unexpected(staged.error());
-    return registry_->commit(std::move(*staged), spec);
-  }
-  Handle deploy(const std::string& name, std::string_view bundle = "x = 1\n") {
-    auto deployed = try_deploy(spec_named(name), bundle);
-    EXPECT_TRUE(deployed) << deployed.error().describe();
-    return deployed ? *deployed : nullptr;
-  }
-  [[nodiscard]] std::size_t count(const char* folder) const {
-    return static_cast<std::size_t>(
-        std::distance(fs::directory_iterator(state_ / folder), fs::directory_iterator()));
-  }
-  [[nodiscard]] fs::path generation(const std::string& name, int number) const {
-    return state_ / "functions" / name / std::to_string(number);
-  }
-
-  TemporaryFolder folder_;
-  fs::path state_ = folder_.path() / "state";
-  std::unique_ptr<Registry> registry_;
-  std::vector<std::string> problems_;
-};
 
 TEST_F(RegistryTest, DeploysAndFinds) {
   open();
@@ -120,10 +66,11 @@ TEST_F(RegistryTest, SurvivesReopening) {
 
 TEST_F(RegistryTest, StagedFilesCanBeReadBeforeCommitting) {
   open();
-  const std::string tar = build_archive(
-      ArchiveFormat::kTar,
-      {{.name = "handler.py"}, {.name = "sock.toml", .content = "memory = \"64M\"\n"},
-       {.name = "requirements.txt/x"}, {.name = "big", .content = std::string(1025, 'x')}});
+  const std::string tar =
+      build_archive(ArchiveFormat::kTar, {{.name = "handler.py"},
+                                          {.name = "sock.toml", .content = "memory = \"64M\"\n"},
+                                          {.name = "requirements.txt/x"},
+                                          {.name = "big", .content = std::string(1025, 'x')}});
   {
     auto staged = registry_->prepare(tar, "");
     ASSERT_TRUE(staged) << staged.error().describe();
@@ -180,28 +127,6 @@ TEST_F(RegistryTest, MissingModuleIsExplained) {
             "level of the bundle holds handler.py, pkg/");
 }
 
-TEST_F(RegistryTest, FindsModulesAsPythonDoes) {
-  const fs::path code = folder_.path() / "code";
-  for (const char* const file :
-       {"handler.py", "a/b.py", "a/c/__init__.py", "ext.cpython-311-x86_64-linux-gnu.so", "a/d.so",
-        "a/e.abi3.so", "folder.py/x", "name.txt", "extra.so.bak"}) {
-    write_text(code / file, "");
-  }
-  for (const char* const handler :
-       {"handler.f", "a.b.f", "a.c.f", "ext.f", "a.d.f", "a.e.f"}) {
-    EXPECT_TRUE(has_module(code, handler)) << handler;
-  }
-  for (const char* const handler : {"a.f", "b.f", "folder.f", "name.f", "extra.f", "a.b.c.f"}) {
-    EXPECT_FALSE(has_module(code, handler)) << handler;
-  }
-  for (const char* const handler : {"a.b", "_a.b.c", "a1.B2"}) EXPECT_TRUE(is_handler(handler));
-  for (const char* const handler :
-       {"", ".", "a", "a.", ".a", "a..b", "1a.b", "a.b-c", "a/b.c", "a b.c", "\xc3\xa9.x"}) {
-    EXPECT_FALSE(is_handler(handler)) << handler;
-  }
-  EXPECT_FALSE(is_handler(std::string(254, 'a') + ".b"));
-}
-
 TEST_F(RegistryTest, HandlesKeepASupersededGeneration) {
   open();
   Handle first = deploy("a", "x = 1\n");
@@ -234,20 +159,6 @@ TEST_F(RegistryTest, RemovalIsAtOnceButFilesStayForHandles) {
   EXPECT_EQ(deploy("a")->generation, 1U);
 }
 
-TEST_F(RegistryTest, RemovedFunctionsDoNotComeBack) {
-  open();
-  const Handle first = deploy("a", "x = 1\n");
-  const Handle second = deploy("a", "x = 2\n");
-  ASSERT_TRUE(registry_->remove("a"));
-  // Both handles are alive, so the files are there; a crash now would leave them.
-  EXPECT_TRUE(fs::exists(generation("a", 1)));
-  EXPECT_TRUE(fs::exists(generation("a", 2)));
-  open();
-  EXPECT_TRUE(problems_.empty());
-  EXPECT_EQ(registry_->find("a"), nullptr);
-  EXPECT_EQ(count("functions"), 0U);
-}
-
 TEST_F(RegistryTest, HandlesMayOutliveTheRegistry) {
   open();
   Handle first = deploy("a");
@@ -259,136 +170,6 @@ TEST_F(RegistryTest, HandlesMayOutliveTheRegistry) {
   EXPECT_TRUE(problems_.empty());
   EXPECT_EQ(registry_->find("a")->generation, 2U);
   EXPECT_FALSE(fs::exists(generation("a", 1)));
-}
-
-TEST_F(RegistryTest, OneRegistryPerStateDirectory) {
-  open();
-  const auto second = Registry::open(state_, BundleLimits());
-  ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().code, Code::kConflict);
-  EXPECT_EQ(second.error().message, "another sockd (pid " + std::to_string(::getpid()) +
-                                        ") uses " + state_.native() +
-                                        "; stop it, or choose another state directory");
-  registry_.reset();
-  EXPECT_TRUE(Registry::open(state_, BundleLimits()));
-}
-
-TEST_F(RegistryTest, OtherProcessesAreKeptOutUntilTheHolderDies) {
-  int ready[2];
-  ASSERT_EQ(::pipe(ready), 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const auto opened = Registry::open(state_, BundleLimits());
-    const char byte = opened ? 'y' : 'n';
-    if (::write(ready[1], &byte, 1) != 1) ::_exit(1);
-    ::pause();
-    ::_exit(0);
-  }
-  char byte = 0;
-  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-  EXPECT_EQ(byte, 'y');
-  const auto refused = Registry::open(state_, BundleLimits());
-  ::kill(child, SIGKILL);
-  ::waitpid(child, nullptr, 0);
-  ::close(ready[0]);
-  ::close(ready[1]);
-  ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().message.find("pid " + std::to_string(child)), std::string::npos);
-  open();
-}
-
-TEST_F(RegistryTest, LeftoversOfACrashAreSwept) {
-  open();
-  deploy("a", "x = 1\n");
-  registry_.reset();
-  // In the middle of unpacking, of deleting, and between a deploy and the old generation's end.
-  write_text(state_ / "staging/deploy-abc/code/half.py", "x");
-  write_text(state_ / "staging/deploy-def/function.json.new", "{");
-  write_text(state_ / "staging/retired-7/code/handler.py", "x");
-  write_text(state_ / "staging/file", "x");
-  fs::create_symlink("/etc", state_ / "staging/link");
-  fs::create_directories(state_ / "functions/empty");
-  Function newer = *[&] {
-    open();
-    return registry_->find("a");
-  }();
-  registry_.reset();
-  fs::copy(generation("a", 1), generation("a", 10), fs::copy_options::recursive);
-  newer.generation = 10;
-  write_text(generation("a", 10) / "function.json", to_record(newer).value());
-  open();
-  EXPECT_TRUE(problems_.empty());
-  EXPECT_EQ(count("staging"), 0U);
-  EXPECT_TRUE(fs::exists("/etc/passwd"));
-  EXPECT_FALSE(fs::exists(state_ / "functions/empty"));
-  EXPECT_EQ(registry_->find("a")->generation, 10U);
-  EXPECT_FALSE(fs::exists(generation("a", 1)));
-  EXPECT_EQ(deploy("a")->generation, 11U);
-}
-
-TEST_F(RegistryTest, DamagedEntriesAreSetAsideAndReported) {
-  open();
-  for (const char* const name : {"good", "nojson", "garbage", "renamed", "short", "nocode", "link"}) {
-    deploy(name, "x = 1\n");
-  }
-  registry_.reset();
-  fs::remove(generation("nojson", 1) / "function.json");
-  write_text(generation("garbage", 1) / "function.json", "{\"format\":1");
-  fs::rename(state_ / "functions/renamed", state_ / "functions/other");
-  write_text(generation("short", 1) / "code/handler.py", "");
-  fs::remove_all(generation("nocode", 1) / "code");
-  fs::create_symlink("/etc/passwd", generation("link", 1) / "code/passwd");
-  write_text(state_ / "functions/Stray File", "x");
-  write_text(state_ / "functions/good/07/function.json", "x");
-  write_text(state_ / "functions/good/notes", "x");
-  open();
-  EXPECT_EQ(problems_.size(), 9U);
-  for (const std::string& problem : problems_) {
-    EXPECT_NE(problem.find("moved to " + (state_ / "broken").native()), std::string::npos)
-        << problem;
-  }
-  EXPECT_EQ(count("broken"), 9U);
-  EXPECT_EQ(count("functions"), 1U);
-  ASSERT_EQ(registry_->list().size(), 1U);
-  EXPECT_EQ(registry_->list()[0]->spec.name, "good");
-  // Nothing is reported twice, and the names are free again.
-  open();
-  EXPECT_TRUE(problems_.empty());
-  EXPECT_EQ(deploy("garbage")->generation, 1U);
-}
-
-TEST_F(RegistryTest, DamagedNewestGenerationFallsBackToTheOlder) {
-  open();
-  deploy("a", "x = 1\n");
-  registry_.reset();
-  write_text(generation("a", 2) / "function.json", "");
-  open();
-  EXPECT_EQ(problems_.size(), 1U);
-  EXPECT_EQ(registry_->find("a")->generation, 1U);
-}
-
-TEST_F(RegistryTest, RecordTruncatedAtEveryByte) {
-  open();
-  deploy("a");
-  deploy("b");
-  registry_.reset();
-  const fs::path record = generation("a", 1) / "function.json";
-  const std::string whole = read_text(record);
-  for (std::size_t size = 0; size < whole.size(); ++size) {
-    write_text(record, whole.substr(0, size));
-    open();
-    ASSERT_EQ(problems_.size(), 1U) << size;
-    ASSERT_EQ(registry_->find("a"), nullptr) << size;
-    ASSERT_NE(registry_->find("b"), nullptr) << size;
-    registry_.reset();
-    // Put it back for the next cut.
-    fs::create_directories(state_ / "functions/a");
-    fs::rename(state_ / "broken/a.1.1", generation("a", 1));
-  }
-  write_text(record, whole);
-  open();
-  EXPECT_TRUE(problems_.empty());
-  EXPECT_NE(registry_->find("a"), nullptr);
 }
 
 TEST_F(RegistryTest, ReadersSeeWholeFunctionsWhileTheyChange) {
@@ -418,8 +199,7 @@ TEST_F(RegistryTest, ReadersSeeWholeFunctionsWhileTheyChange) {
       for (std::uint32_t i = 0; i < 15; ++i) {
         FunctionSpec spec = spec_named("a");
         spec.keep_ready = w * 100 + i;
-        const auto deployed =
-            try_deploy(spec, "x = " + std::to_string(spec.keep_ready) + "\n");
+        const auto deployed = try_deploy(spec, "x = " + std::to_string(spec.keep_ready) + "\n");
         EXPECT_TRUE(deployed) << deployed.error().describe();
         if (i % 5 == 4) {
           const auto removed = registry_->remove("a");
@@ -455,7 +235,8 @@ TEST_F(RegistryTest, LongestPathsCanBeDeployedAndRemoved) {
 TEST_F(RegistryTest, ManyFilesAreDeployed) {
   open();
   std::vector<ArchiveItem> items = {{.name = "handler.py"}};
-  for (int i = 0; i < 1000; ++i) items.push_back({.name = "d/" + std::to_string(i), .content = "x"});
+  for (int i = 0; i < 1000; ++i)
+    items.push_back({.name = "d/" + std::to_string(i), .content = "x"});
   EXPECT_EQ(deploy("a", build_archive(ArchiveFormat::kTarGz, items))->code_bytes, 1000U);
 }
 

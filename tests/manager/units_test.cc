@@ -26,10 +26,30 @@ TEST(Units, ReadsSizes) {
 }
 
 TEST(Units, RefusesWhatIsNoSize) {
-  for (const char* const text :
-       {"", " ", "M", "-1", "+1", "1.5G", "1e3", "0x10", "007", "01M", "64k", "64KB", "64KiB", "1T",
-        "1 M", " 1M", "1M ", "1M\n", "9223372036854775808", "18446744073709551616", "8589934592G",
-        "99999999999999999999999", "inf", "nan"}) {
+  for (const char* const text : {"",
+                                 " ",
+                                 "M",
+                                 "-1",
+                                 "+1",
+                                 "1.5G",
+                                 "1e3",
+                                 "0x10",
+                                 "007",
+                                 "01M",
+                                 "64k",
+                                 "64KB",
+                                 "64KiB",
+                                 "1T",
+                                 "1 M",
+                                 " 1M",
+                                 "1M ",
+                                 "1M\n",
+                                 "9223372036854775808",
+                                 "18446744073709551616",
+                                 "8589934592G",
+                                 "99999999999999999999999",
+                                 "inf",
+                                 "nan"}) {
     const auto parsed = parse_size(text);
     ASSERT_FALSE(parsed) << text << " gave " << *parsed;
     EXPECT_EQ(parsed.error().code, Code::kInvalid);
@@ -43,14 +63,8 @@ TEST(Units, RefusesWhatIsNoSize) {
 
 TEST(Units, FormatsSizesSoThatTheyReadBack) {
   const std::vector<std::pair<std::uint64_t, const char*>> table = {
-      {0, "0"},
-      {1, "1"},
-      {1000, "1000"},
-      {1024, "1K"},
-      {1536, "1536"},
-      {1ULL << 20, "1M"},
-      {1536ULL << 20, "1536M"},
-      {1ULL << 40, "1024G"},
+      {0, "0"},       {1, "1"},           {1000, "1000"},           {1024, "1K"},
+      {1536, "1536"}, {1ULL << 20, "1M"}, {1536ULL << 20, "1536M"}, {1ULL << 40, "1024G"},
   };
   for (const auto& [bytes, text] : table) {
     EXPECT_EQ(format_size(bytes), text);
@@ -60,8 +74,8 @@ TEST(Units, FormatsSizesSoThatTheyReadBack) {
 
 TEST(Units, ReadsAndFormatsDurations) {
   const std::vector<std::pair<const char*, std::int64_t>> table = {
-      {"0s", 0},         {"1ms", 1},       {"1500ms", 1500},
-      {"30s", 30'000},   {"90s", 90'000},  {"2m", 120'000},
+      {"0s", 0},         {"1ms", 1},         {"1500ms", 1500},
+      {"30s", 30'000},   {"90s", 90'000},    {"2m", 120'000},
       {"1h", 3'600'000}, {"61m", 3'660'000}, {"9223372036854775807ms", 9'223'372'036'854'775'807},
   };
   for (const auto& [text, millis] : table) {
@@ -75,8 +89,9 @@ TEST(Units, ReadsAndFormatsDurations) {
 }
 
 TEST(Units, RefusesWhatIsNoDuration) {
-  for (const char* const text : {"", "30", "0", "s", "-1s", "1.5s", "1 s", "1S", "1sec", "1d", "1us",
-                                 "01s", "9223372036854775808ms", "2562047788016h", "1h30m"}) {
+  for (const char* const text :
+       {"", "30", "0", "s", "-1s", "1.5s", "1 s", "1S", "1sec", "1d", "1us", "01s",
+        "9223372036854775808ms", "2562047788016h", "1h30m"}) {
     const auto parsed = parse_duration(text);
     ASSERT_FALSE(parsed) << text << " gave " << parsed->count();
     EXPECT_EQ(parsed.error().code, Code::kInvalid);

@@ -84,11 +84,10 @@ class Subreaper {
     reap();
     ::prctl(PR_SET_CHILD_SUBREAPER, 0);
   }
-  /// Those that are dead by now; how many.
-  static int reap() {
-    int count = 0;
-    while (::waitpid(-1, nullptr, WNOHANG | __WALL) > 0) ++count;
-    return count;
+  /// Those that are dead by now.
+  static void reap() {
+    while (::waitpid(-1, nullptr, WNOHANG | __WALL) > 0) {
+    }
   }
 };
 
@@ -589,7 +588,7 @@ TEST_F(CgroupTest, KillReachesThoseThatIgnoreSignalsAndFork) {
   const Subreaper reaper;
   Cgroup slot = take({.pids = 40});
   Child bomb([] {
-    for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::signal(number, SIG_IGN);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) (void)::signal(number, SIG_IGN);
     for (;;) {
       if (::fork() < 0) ::usleep(100);
     }
@@ -609,9 +608,11 @@ TEST_F(CgroupTest, KillReachesThoseThatIgnoreSignalsAndFork) {
   while (slot.populated().value() && Clock::now() - begin < Millis(5'000)) ::usleep(200);
   EXPECT_FALSE(slot.populated().value());
   RecordProperty("kill_us", std::to_string(micros_between(begin, Clock::now())));
-  int reaped = 0;
-  while ((reaped += Subreaper::reap()) < 39 && Clock::now() - begin < Millis(5'000)) ::usleep(200);
-  EXPECT_EQ(reaped, 39);
+  // How many is not certain: a fork that the kill interrupts was charged and never became one.
+  while (read(current) != "0" && Clock::now() - begin < Millis(5'000)) {
+    Subreaper::reap();
+    ::usleep(200);
+  }
   EXPECT_EQ(read(current), "0");
 }
 
@@ -619,7 +620,7 @@ TEST_F(CgroupTest, GiveBackKillsWhatIsLeftAndPoolsAfterItIsReaped) {
   create();
   Cgroup slot = take({});
   Child left([] {
-    ::signal(SIGTERM, SIG_IGN);
+    (void)::signal(SIGTERM, SIG_IGN);
     return sleep_for_ever();
   });
   ASSERT_TRUE(slot.attach(left.pid(), false));

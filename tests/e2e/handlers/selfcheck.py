@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import json
 import os
 import socket
 import stat
@@ -122,7 +123,7 @@ def handler(event):
         "environ": dict(os.environ),
         "environ_file": read("/proc/self/environ"),
         "descriptors": descriptors(),
-        "interfaces": [name for _, name in socket.if_nameindex()],
+        "interfaces": [line.split(":")[0].strip() for line in read("/proc/net/dev").splitlines()[2:]],
         "routes": read("/proc/net/route").splitlines()[1:],
         "hostname": socket.gethostname(),
         "writable": writable_places(),
@@ -136,7 +137,7 @@ def handler(event):
             "setuid_0": attempt(os.setuid, 0),
             "write_task": attempt(open, "/var/task/new", "w"),
             "change_handler": attempt(open, "/var/task/handler.py", "a"),
-            "write_library": attempt(open, os.__file__, "a"),
+            "write_library": attempt(open, json.__file__, "a"),
             "write_etc": attempt(open, "/etc/passwd", "a"),
             "kernel_setting": attempt(open, "/proc/sys/kernel/hostname", "w"),
             "sysrq": attempt(open, "/proc/sysrq-trigger", "w"),

@@ -1,0 +1,270 @@
+// Zygotes and clones against the real kernel: a keeper, a shell, a zygote, a clone in it.
+
+#include "zygote/zygote.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <string>
+
+#include "base/frame.h"
+#include "base/spawn.h"
+#include "sandbox/keeper.h"
+#include "sandbox/seccomp_policy.h"
+#include "sandbox/verify.h"
+#include "zygote/wire.h"
+
+namespace sock::zygote {
+namespace {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+
+/// Runs a coroutine to its end and returns its value.
+template <class T>
+T run(asio::io_context& loop, asio::awaitable<T> coroutine) {
+  auto future = asio::co_spawn(loop, std::move(coroutine), asio::use_future);
+  loop.restart();
+  while (future.wait_for(Millis(0)) != std::future_status::ready) loop.run_one();
+  return future.get();
+}
+
+class ZygoteTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    folder_ = program_folder().value() + "/";
+    sandbox::KeeperOptions options;
+    options.program = folder_ + "sock-init";
+    auto keeper = run(loop_, sandbox::Keeper::start(std::move(options)));
+    ASSERT_TRUE(keeper) << keeper.error().describe();
+    keeper_ = std::move(*keeper);
+    char name[] = "/tmp/sock-zygote-test-XXXXXX";
+    task_ = ::mkdtemp(name);
+    ::chmod(task_.c_str(), 0755);
+  }
+
+  void TearDown() override {
+    if (!task_.empty()) fs::remove_all(task_);
+  }
+
+  ZygoteOptions options(std::vector<std::string> modules = {}) {
+    ZygoteOptions options;
+    options.program = folder_ + "sock-zygote";
+    options.keeper = keeper_->pidfd();
+    options.config.search_path = {"/usr/lib/python3.11", "/usr/lib/python3.11/lib-dynload",
+                                  task_.string()};
+    options.config.modules = std::move(modules);
+    options.config.filter = sandbox::compile_seccomp_policy().value();
+    return options;
+  }
+
+  struct Confined {
+    sandbox::Shell shell;
+    Process process;
+    Fd connection;
+    Fd log;
+  };
+
+  /// A parked clone. The sandbox joins the keeper's own network namespace: pooled ones have tests
+  /// of their own.
+  Confined make(Zygote& zygote, std::uint32_t uid) {
+    const Fd net(::open(("/proc/" + std::to_string(keeper_->pid()) + "/ns/net").c_str(),
+                        O_RDONLY | O_CLOEXEC));
+    auto shell = run(loop_, keeper_->build_shell(net.get(), 1 << 20));
+    EXPECT_TRUE(shell) << shell.error().describe();
+    auto sockets = socket_pair(SOCK_STREAM);
+    int pipe[2];
+    EXPECT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+    const Fd log_end(pipe[1]);
+    CloneArguments arguments;
+    arguments.shell = shell->pidfd();
+    arguments.connection = (*sockets)[1].get();
+    arguments.log = log_end.get();
+    arguments.uid = uid;
+    auto process = run(loop_, zygote.clone(arguments));
+    EXPECT_TRUE(process) << process.error().describe();
+    (*sockets)[1].reset();
+    return {std::move(*shell), std::move(*process), std::move((*sockets)[0]), Fd(pipe[0])};
+  }
+
+  static FrameType read_type(int connection, std::string& payload) {
+    FrameHeader header;
+    if (!read_exactly(connection, &header, sizeof header)) return FrameType{};
+    payload.resize(header.length);
+    if (!read_exactly(connection, payload.data(), payload.size())) return FrameType{};
+    return static_cast<FrameType>(header.type);
+  }
+
+  std::string call(Confined& clone, const std::string& source, const std::string& event) {
+    std::ofstream(task_ / "handler.py") << source;
+    const Fd folder(::open(task_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    auto task = sandbox::task_mount(folder.get());
+    EXPECT_TRUE(task) << task.error().describe();
+    auto attached = run(loop_, clone.shell.attach(std::move(*task), 1 << 20,
+                                                  Clock::now() + Millis(2000)));
+    EXPECT_TRUE(attached) << attached.error().describe();
+    const std::string handler = "handler.handler", name = "test", id = "id-1";
+    CallHeader call;
+    call.handler_length = static_cast<std::uint32_t>(handler.size());
+    call.function_length = static_cast<std::uint32_t>(name.size());
+    call.id_length = static_cast<std::uint32_t>(id.size());
+    call.event_length = event.size();
+    std::string payload(reinterpret_cast<const char*>(&call), sizeof call);
+    payload += handler + name + id + event;
+    const FrameHeader header{FrameHeader::kMagic, static_cast<std::uint32_t>(FrameType::kCall),
+                             payload.size()};
+    EXPECT_TRUE(write_exactly(clone.connection.get(), &header, sizeof header));
+    EXPECT_TRUE(write_exactly(clone.connection.get(), payload.data(), payload.size()));
+    std::string reply;
+    const FrameType type = read_type(clone.connection.get(), reply);
+    EXPECT_TRUE(type == FrameType::kResult || type == FrameType::kRaised);
+    return reply.size() < sizeof(ResultHeader) ? "" : reply.substr(sizeof(ResultHeader));
+  }
+
+  asio::io_context loop_;
+  std::string folder_;
+  fs::path task_;
+  std::unique_ptr<sandbox::Keeper> keeper_;
+};
+
+TEST_F(ZygoteTest, ClonesRunConfinedAndAnswerOnce) {
+  auto zygote = run(loop_, Zygote::start(options()));
+  ASSERT_TRUE(zygote) << zygote.error().describe();
+  Confined clone = make(**zygote, 4321);
+  std::string payload;
+  ASSERT_EQ(read_type(clone.connection.get(), payload), FrameType::kParked);
+  const sandbox::Expectation expected{keeper_->id_base() + 4321,
+                                      pid_of(clone.shell.pidfd()).value()};
+  const auto verified = sandbox::verify_confined(clone.process.pid(), expected);
+  EXPECT_TRUE(verified) << verified.error().describe();
+  EXPECT_EQ(call(clone,
+                 "import os\n"
+                 "def handler(event):\n"
+                 "    return [event['n'] + 1, os.getpid(), os.getuid()]\n",
+                 R"({"n":41})"),
+            "[42,2,4321]");
+}
+
+TEST_F(ZygoteTest, VerificationNoticesAMissingLayer) {
+  // This very process is nobody's sandbox.
+  const auto self = sandbox::verify_confined(::getpid(), {0, ::getpid()});
+  ASSERT_FALSE(self);
+  EXPECT_NE(self.error().message.find("Seccomp"), std::string::npos) << self.error().describe();
+  // A confined clone held against another sandbox's init.
+  auto zygote = run(loop_, Zygote::start(options()));
+  ASSERT_TRUE(zygote);
+  Confined one = make(**zygote, 4321), other = make(**zygote, 4322);
+  std::string payload;
+  ASSERT_EQ(read_type(one.connection.get(), payload), FrameType::kParked);
+  const auto wrong_shell = sandbox::verify_confined(
+      one.process.pid(), {keeper_->id_base() + 4321, pid_of(other.shell.pidfd()).value()});
+  EXPECT_FALSE(wrong_shell);
+  const auto wrong_uid = sandbox::verify_confined(
+      one.process.pid(), {keeper_->id_base() + 4322, pid_of(one.shell.pidfd()).value()});
+  EXPECT_FALSE(wrong_uid);
+}
+
+TEST_F(ZygoteTest, ChildZygotesHoldTheirParentsModulesAndMore) {
+  std::ofstream(task_ / "marker.py") << "value = 7\n";
+  auto root = run(loop_, Zygote::start(options()));
+  ASSERT_TRUE(root) << root.error().describe();
+  auto child = run(loop_, (*root)->fork_child({"marker"}, Millis(10'000)));
+  ASSERT_TRUE(child) << child.error().describe();
+  const std::string source =
+      "import sys\n"
+      "def handler(event):\n"
+      "    return ['marker' in sys.modules, 'json' in sys.modules]\n";
+  std::string payload;
+  Confined from_child = make(**child, 1001);
+  ASSERT_EQ(read_type(from_child.connection.get(), payload), FrameType::kParked);
+  EXPECT_EQ(call(from_child, source, "{}"), "[true,true]");
+  Confined from_root = make(**root, 1002);
+  ASSERT_EQ(read_type(from_root.connection.get(), payload), FrameType::kParked);
+  EXPECT_EQ(call(from_root, source, "{}"), "[false,true]");
+}
+
+TEST_F(ZygoteTest, TwoClonesDoNotShareRandomness) {
+  auto zygote = run(loop_, Zygote::start(options()));
+  ASSERT_TRUE(zygote);
+  const std::string source =
+      "import random, ssl, secrets, tempfile, uuid, multiprocessing\n"
+      "def handler(event):\n"
+      "    return [random.random(), ssl.RAND_bytes(8).hex(), secrets.token_hex(8),\n"
+      "            next(tempfile._get_candidate_names()), str(uuid.uuid1()), str(uuid.uuid4()),\n"
+      "            bytes(multiprocessing.current_process().authkey).hex()]\n";
+  std::string payload;
+  Confined one = make(**zygote, 1001), other = make(**zygote, 1002);
+  ASSERT_EQ(read_type(one.connection.get(), payload), FrameType::kParked);
+  ASSERT_EQ(read_type(other.connection.get(), payload), FrameType::kParked);
+  const std::string first = call(one, source, "{}"), second = call(other, source, "{}");
+  // Same shape, no value in common.
+  ASSERT_EQ(std::ranges::count(first, ','), 6);
+  std::size_t from = 0;
+  for (std::size_t comma = 0; comma != std::string::npos; from = comma + 1) {
+    comma = first.find(',', from);
+    const std::string value = first.substr(from, comma - from);
+    EXPECT_EQ(second.find(value), std::string::npos) << value << " repeats in " << second;
+    if (comma == std::string::npos) break;
+  }
+}
+
+TEST_F(ZygoteTest, RefusesPackagesThatMisbehaveAtImport) {
+  struct Case {
+    const char* name;
+    const char* source;
+    const char* finding;
+  };
+  const Case cases[] = {
+      {"raises", "raise RuntimeError('no thanks')\n", "no thanks"},
+      {"threads", "import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\n",
+       "threads are running"},
+      {"descriptors", "import os\nkept = os.open('/dev/null', os.O_RDONLY)\n", "is open on"},
+      {"shares", "import mmap\nkept = mmap.mmap(-1, 4096)\n", "writable shared memory"},
+      {"children", "import subprocess\nkept = subprocess.Popen(['sleep', '99'])\n", "child"},
+      {"exits", "import os\nos._exit(0)\n", "died while importing"},
+  };
+  for (const auto& test : cases) {
+    std::ofstream(task_ / (std::string(test.name) + ".py")) << test.source;
+    auto zygote = run(loop_, Zygote::start(options({test.name})));
+    ASSERT_FALSE(zygote) << test.name;
+    EXPECT_NE(zygote.error().describe().find(test.finding), std::string::npos)
+        << test.name << ": " << zygote.error().describe();
+  }
+}
+
+TEST_F(ZygoteTest, AnImportThatNeverEndsIsCutOff) {
+  std::ofstream(task_ / "sleeps.py") << "import time\ntime.sleep(999)\n";
+  auto slow = options({"sleeps"});
+  slow.import_timeout = Millis(1500);
+  const auto before = Clock::now();
+  auto zygote = run(loop_, Zygote::start(std::move(slow)));
+  ASSERT_FALSE(zygote);
+  EXPECT_EQ(zygote.error().code, Code::kTimeout);
+  EXPECT_LT(Clock::now() - before, Millis(10'000));
+}
+
+TEST_F(ZygoteTest, NothingOfSockdsReachesIt) {
+  ::setenv("SOCK_TEST_SECRET", "hunter2", 1);
+  auto zygote = run(loop_, Zygote::start(options()));
+  ASSERT_TRUE(zygote);
+  const std::string environ = "/proc/" + std::to_string((*zygote)->process().pid()) + "/environ";
+  std::ifstream file(environ);
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_NE(text.find("OPENBLAS_NUM_THREADS=1"), std::string::npos);
+  EXPECT_EQ(text.find("hunter2"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sock::zygote
