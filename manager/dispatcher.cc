@@ -29,6 +29,9 @@ constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 /// Zygotes tried before a call is given up: the best, and what is left of the tree after it.
 constexpr int kMostAttempts = 3;
 
+/// sock's own failure, as sockctl reports it.
+constexpr int kInternalExit = 125;
+
 CallError to_call_error(const Error& error) {
   return CallError{error.code, "Sandbox." + std::string(to_string(error.code)), error.describe(),
                    {}};
@@ -85,19 +88,22 @@ asio::awaitable<CallRecord> Dispatcher::invoke(std::shared_ptr<const Function> f
   record.function = function->spec.name;
   record.generation = function->generation;
   record.started_at = std::time(nullptr);
+  waiting_[id] = false;
   auto permit = co_await admission_.enter(function->spec.name);
   const auto admitted = Clock::now();
   record.queue_us = micros_between(arrived, admitted);
+  Result<std::unique_ptr<Clone>> clone = nullptr;
   if (!permit) {
-    record.error = to_call_error(permit.error());
-    record.settled = true;
-    on_settled_(record);
-    co_return record;
+    clone = std::unexpected(permit.error());
+  } else if (waiting_[id]) {
+    clone = fail(Code::kKilled, "call", "the client went away before the call began");
+  } else {
+    clone = co_await obtain(*function, record);
   }
-  auto clone = co_await obtain(*function, record);
+  const bool cancelled = stop_waiting(id);
   if (!clone) {
     record.error = to_call_error(clone.error());
-    record.exit_code = 125;
+    record.exit_code = kInternalExit;
     record.settled = true;
     record.total_us = micros_between(arrived, Clock::now());
     on_settled_(record);
@@ -106,13 +112,14 @@ asio::awaitable<CallRecord> Dispatcher::invoke(std::shared_ptr<const Function> f
   auto call = std::make_shared<Running>(executor_, function, id, std::move(*clone),
                                         options_.log_bytes);
   running_[id] = call;
+  if (cancelled) call->end(Ending::kCancelled);
   auto prepared = co_await prepare(*call);
   record.create_us = micros_between(admitted, Clock::now());
   if (prepared) {
     co_await run(call, std::move(event), record);
   } else if (call->ending == Ending::kNone) {
     record.error = to_call_error(prepared.error());
-    record.exit_code = 125;
+    record.exit_code = kInternalExit;
   }
   call->alarm.cancel();
   running_.erase(id);
@@ -246,7 +253,14 @@ asio::awaitable<CallRecord> Dispatcher::settle(std::shared_ptr<Running> call, Ca
   co_return record;
 }
 
+bool Dispatcher::stop_waiting(const std::string& id) {
+  const auto found = waiting_.extract(id);
+  return !found.empty() && found.mapped();
+}
+
 void Dispatcher::cancel(const std::string& id) {
+  const auto waiting = waiting_.find(id);
+  if (waiting != waiting_.end()) waiting->second = true;
   const auto found = running_.find(id);
   if (found == running_.end()) return;
   if (const auto call = found->second.lock()) call->end(Ending::kCancelled);

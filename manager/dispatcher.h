@@ -37,7 +37,7 @@ class Dispatcher {
   [[nodiscard]] boost::asio::awaitable<CallRecord> invoke(std::shared_ptr<const Function> function,
                                                           std::string id, std::string event);
 
-  /// Kills call `id`'s sandbox, if it is running.
+  /// Ends call `id`: kills its sandbox, or lets it leave the queue without one.
   void cancel(const std::string& id);
 
   /// Calls that have a sandbox.
@@ -53,6 +53,8 @@ class Dispatcher {
 
   [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Clone>>> obtain(
       const Function& function, CallRecord& record);
+  /// Whether call `id` was cancelled while it had no sandbox; it is forgotten then.
+  [[nodiscard]] bool stop_waiting(const std::string& id);
   [[nodiscard]] boost::asio::awaitable<Result<>> prepare(Running& call);
   [[nodiscard]] boost::asio::awaitable<void> run(std::shared_ptr<Running> call, std::string event,
                                                  CallRecord& record);
@@ -68,6 +70,7 @@ class Dispatcher {
   std::function<void(const CallRecord&)> on_settled_;
   JsonCheck json_check_;
   std::unordered_map<std::string, std::weak_ptr<Running>> running_;
+  std::unordered_map<std::string, bool> waiting_;  ///< calls without a sandbox yet; true: cancelled
   std::size_t settling_ = 0;
 };
 

@@ -62,6 +62,19 @@ bool in_cgroup(pid_t pid, const std::string& parent) {
   return false;
 }
 
+/// Past the point of no return in the kernel: PF_EXITING in field 9 of proc_pid_stat(5).
+bool is_exiting(pid_t pid) {
+  const std::string stat = proc_text(pid, "stat");
+  const std::size_t name_end = stat.rfind(')');
+  if (name_end == std::string::npos) return true;
+  std::istringstream fields(stat.substr(name_end + 1));
+  std::string skipped;
+  for (int i = 0; i < 6; ++i) fields >> skipped;
+  unsigned long flags = 0;
+  fields >> flags;
+  return (flags & 4U) != 0;
+}
+
 bool is_own_program(const std::string& comm) {
   constexpr std::array<const char*, 4> kNames = {"sockd", "sock-zygote", "sock-init", "sock-netns"};
   return std::any_of(kNames.begin(), kNames.end(), [&](const char* name) { return comm == name; });
@@ -90,7 +103,8 @@ std::vector<Seen> processes_of(const std::string& cgroup_parent, const std::stri
         in_cgroup(pid, cgroup_parent) ||
         (is_own_program(comm) && proc_text(pid, "cmdline").find(folder) != std::string::npos);
     // A zombie holds nothing any more and waits for its parent only.
-    if (ours && !status_field(pid, "State").starts_with("Z")) seen.push_back({pid, comm});
+    if (ours && !status_field(pid, "State").starts_with("Z"))
+      seen.push_back({pid, comm, is_exiting(pid)});
   }
   return seen;
 }
@@ -98,7 +112,7 @@ std::vector<Seen> processes_of(const std::string& cgroup_parent, const std::stri
 std::vector<pid_t> processes_named(const std::string& comm) {
   std::vector<pid_t> pids;
   for (const pid_t pid : all_processes()) {
-    if (comm_of(pid) == comm) pids.push_back(pid);
+    if (comm_of(pid) == comm && !is_exiting(pid)) pids.push_back(pid);
   }
   return pids;
 }
@@ -144,6 +158,23 @@ std::string status_field(pid_t pid, const std::string& name) {
     return value == std::string::npos ? "" : line.substr(value);
   }
   return "";
+}
+
+std::string leftovers_of(const std::string& cgroup_parent, const std::string& folder) {
+  const auto only_exiting_ones_left = [&] {
+    const auto seen = processes_of(cgroup_parent, folder);
+    return !seen.empty() &&
+           std::all_of(seen.begin(), seen.end(), [](const Seen& one) { return one.exiting; });
+  };
+  (void)eventually([&] { return !only_exiting_ones_left(); }, Millis(2'000));
+  std::string left;
+  for (const Seen& seen : processes_of(cgroup_parent, folder)) {
+    left += "process " + std::to_string(seen.pid) + " " + seen.comm +
+            (seen.exiting ? ", exiting for two seconds now" : "") + "\n";
+  }
+  for (const auto& path : cgroups_of(cgroup_parent)) left += "cgroup " + path + "\n";
+  for (const auto& line : mounts_of(folder)) left += "mount " + line + "\n";
+  return left;
 }
 
 void sweep(const std::string& cgroup_parent, const std::string& folder) {

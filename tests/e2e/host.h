@@ -14,14 +14,16 @@ namespace sock::e2e {
 struct Seen {
   pid_t pid = -1;
   std::string comm;
+  bool exiting = false;  ///< it will never run user code again
 };
 
-/// Processes that belong to the instance: in a cgroup at or below `cgroup_parent` in any hierarchy,
+/// Processes that belong to the instance, those included that are on their way out but not yet
+/// gone: in a cgroup at or below `cgroup_parent` in any hierarchy,
 /// or sock's own programs with `folder` on their command line.
 [[nodiscard]] std::vector<Seen> processes_of(const std::string& cgroup_parent,
                                              const std::string& folder);
 
-/// Processes with that name (at most 15 bytes), wherever they are.
+/// Living processes with that name (at most 15 bytes), wherever they are.
 [[nodiscard]] std::vector<pid_t> processes_named(const std::string& comm);
 
 /// Directories of the instance's cgroup subtree, in every mounted hierarchy.
@@ -35,6 +37,10 @@ struct Seen {
 
 /// One field of /proc/PID/status, "" when the process or the field is missing.
 [[nodiscard]] std::string status_field(pid_t pid, const std::string& name);
+
+/// What a stopped instance has left, one line each; "" when nothing. Processes that are exiting get
+/// two seconds to be gone.
+[[nodiscard]] std::string leftovers_of(const std::string& cgroup_parent, const std::string& folder);
 
 /// Kills what is left of an instance and removes its cgroups: for tests that failed.
 void sweep(const std::string& cgroup_parent, const std::string& folder);

@@ -96,12 +96,7 @@ TEST(Residue, NothingIsLeftAndNothingGrows) {
 
   EXPECT_LT(api.remove("ways").status, 300U);
   ASSERT_EQ(daemon.stop(), 0);
-  std::string left;
-  for (const Seen& seen : processes_of(daemon.cgroup_parent(), daemon.folder())) {
-    left += "process " + std::to_string(seen.pid) + " " + seen.comm + "\n";
-  }
-  for (const auto& path : cgroups_of(daemon.cgroup_parent())) left += "cgroup " + path + "\n";
-  for (const auto& line : mounts_of(daemon.folder())) left += "mount " + line + "\n";
+  std::string left = leftovers_of(daemon.cgroup_parent(), daemon.folder());
   for (const auto& path : files_below(daemon.state_dir())) {
     // The code of a removed function is temporary data by now.
     if (path.find("handler.py") != std::string::npos) left += "file " + path + "\n";

@@ -10,12 +10,12 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/use_future.hpp>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <future>
+#include <optional>
 #include <string>
 
 #include "base/frame.h"
@@ -34,10 +34,14 @@ namespace fs = std::filesystem;
 /// Runs a coroutine to its end and returns its value.
 template <class T>
 T run(asio::io_context& loop, asio::awaitable<T> coroutine) {
-  auto future = asio::co_spawn(loop, std::move(coroutine), asio::use_future);
+  std::optional<T> value;
+  auto keep = [](asio::awaitable<T> inner, std::optional<T>& out) -> asio::awaitable<void> {
+    out.emplace(co_await std::move(inner));
+  };
+  asio::co_spawn(loop, keep(std::move(coroutine), value), asio::detached);
   loop.restart();
-  while (future.wait_for(Millis(0)) != std::future_status::ready) loop.run_one();
-  return future.get();
+  while (!value) loop.run_one();
+  return std::move(*value);
 }
 
 class ZygoteTest : public testing::Test {
@@ -45,14 +49,16 @@ class ZygoteTest : public testing::Test {
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
     folder_ = program_folder().value() + "/";
+    // Not below /tmp: a zygote has a /tmp of its own.
+    char name[] = "/run/sock-zygote-test-XXXXXX";
+    task_ = ::mkdtemp(name);
+    ASSERT_EQ(::chmod(task_.c_str(), 0755), 0);
     sandbox::KeeperOptions options;
     options.program = folder_ + "sock-init";
+    options.root.binds.push_back(task_);
     auto keeper = run(loop_, sandbox::Keeper::start(std::move(options)));
     ASSERT_TRUE(keeper) << keeper.error().describe();
     keeper_ = std::move(*keeper);
-    char name[] = "/tmp/sock-zygote-test-XXXXXX";
-    task_ = ::mkdtemp(name);
-    ::chmod(task_.c_str(), 0755);
   }
 
   void TearDown() override {

@@ -57,37 +57,21 @@ def connect(address, kind=socket.SOCK_STREAM):
 
 
 def writable_places():
-    """Every folder a file can be made in."""
+    """Folders a file can be made in; three levels deep, and every mount point."""
     found = []
-    for folder, folders, _ in os.walk("/"):
-        if folder == "/proc" or folder.startswith("/proc/"):
-            folders[:] = []
-            continue
-        name = os.path.join(folder, ".probe")
-        try:
-            os.close(os.open(name, os.O_CREAT | os.O_WRONLY))
-            os.unlink(name)
-            found.append(folder)
-        except OSError:
-            pass
-    return found
-
-
-def set_id_files():
-    found = []
-    for folder, folders, names in os.walk("/"):
-        if folder == "/proc":
-            folders[:] = []
-            continue
-        for name in names:
-            path = os.path.join(folder, name)
+    mounts = [line.split()[4] for line in read("/proc/self/mountinfo").splitlines()]
+    for top in ["/"] + mounts:
+        for folder, folders, _ in os.walk(top):
+            if folder.count("/") >= top.count("/") + 3 or folder.startswith("/proc"):
+                folders[:] = []
+            name = os.path.join(folder, ".probe")
             try:
-                mode = os.lstat(path).st_mode
+                os.close(os.open(name, os.O_CREAT | os.O_WRONLY))
+                os.unlink(name)
+                found.append(folder)
             except OSError:
-                continue
-            if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
-                found.append(path)
-    return found
+                pass
+    return sorted(set(found))
 
 
 def descriptors():
@@ -127,7 +111,6 @@ def handler(event):
         "routes": read("/proc/net/route").splitlines()[1:],
         "hostname": socket.gethostname(),
         "writable": writable_places(),
-        "set_id_files": set_id_files(),
         "attempts": {
             "connect_host": attempt(connect, event["listener"]),
             "connect_internet": attempt(connect, ["192.0.2.1", 53]),
