@@ -141,40 +141,40 @@ Result<> BundleWriter::begin_file(std::string_view name, bool executable,
   Node& node = nodes_[std::string(name)];
   node.listed = true;
   node.executable = executable;
-  file_.emplace(std::string(name), std::move(*fd), Sha256(), modified);
+  file_ = {std::string(name), std::move(*fd), Sha256(), modified};
   return {};
 }
 
 Result<> BundleWriter::write(std::string_view bytes) {
   if (bytes.size() > bytes_left()) {
-    return refuse_entry(file_->name, "takes the bundle above " +
-                                         format_size(limits_.unpacked_bytes) +
-                                         " unpacked, this daemon's cap ([deploy] unpacked_bytes)");
+    return refuse_entry(file_.name, "takes the bundle above " +
+                                        format_size(limits_.unpacked_bytes) +
+                                        " unpacked, this daemon's cap ([deploy] unpacked_bytes)");
   }
-  file_->hash.update(bytes);
+  file_.hash.update(bytes);
   info_.bytes += bytes.size();
   while (!bytes.empty()) {
-    const ssize_t n = ::write(file_->fd.get(), bytes.data(), bytes.size());
+    const ssize_t n = ::write(file_.fd.get(), bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("unpack", "write " + in_quotes(file_->name));
+    if (n < 0) return fail_errno("unpack", "write " + in_quotes(file_.name));
     bytes.remove_prefix(static_cast<std::size_t>(n));
   }
   return {};
 }
 
 Result<> BundleWriter::end_file() {
-  if (file_->modified) {
+  if (file_.modified) {
     const std::time_t now = std::time(nullptr);
-    const timespec time{std::clamp(*file_->modified, kEarliest, std::max(now, kEarliest)), 0};
+    const timespec time{std::clamp(*file_.modified, kEarliest, std::max(now, kEarliest)), 0};
     const timespec times[2] = {time, time};
-    if (::futimens(file_->fd.get(), times) < 0) {
-      return fail_errno("unpack", "set the time of " + in_quotes(file_->name));
+    if (::futimens(file_.fd.get(), times) < 0) {
+      return fail_errno("unpack", "set the time of " + in_quotes(file_.name));
     }
   }
-  auto digest = file_->hash.finish();
+  auto digest = file_.hash.finish();
   if (!digest) return std::unexpected(digest.error());
-  nodes_.find(file_->name)->second.digest = std::move(*digest);
-  file_.reset();
+  nodes_.find(file_.name)->second.digest = std::move(*digest);
+  file_.fd.reset();
   ++info_.files;
   return {};
 }

@@ -61,7 +61,7 @@ class BundleWriter {
   Fd root_;
   BundleLimits limits_;
   std::map<std::string, Node, std::less<>> nodes_;
-  std::optional<OpenFile> file_;
+  OpenFile file_;  ///< its descriptor is invalid between files
   BundleInfo info_;
 };
 

@@ -106,7 +106,9 @@ class Recovery {
       }
       auto function = load(generation, name, *number);
       if (!function) {
-        set_aside(generation, name + "." + number_text, function.error().describe());
+        std::string label = name;
+        label.append(".").append(number_text);
+        set_aside(generation, label, function.error().describe());
         continue;
       }
       if (current && current->generation > *number) {

@@ -146,11 +146,11 @@ TEST_F(SelfCheck, MountsGiveNoPrivilege) {
     options = "," + options + ",";
     EXPECT_NE(options.find(",nosuid,"), std::string::npos) << line;
     const bool own = point == "/tmp" || point == "/dev/shm";
-    const bool device_node = point.starts_with("/dev/") && !own;
+    const bool device_node = (point == "/dev" || point.starts_with("/dev/")) && !own;
     if (!device_node) {
       EXPECT_NE(options.find(",nodev,"), std::string::npos) << line;
     }
-    if (!own && !device_node && !point.starts_with("/proc")) {
+    if (!own && !point.starts_with("/dev/") && !point.starts_with("/proc")) {
       EXPECT_NE(options.find(",ro,"), std::string::npos) << line;
     }
   }

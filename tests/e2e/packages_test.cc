@@ -23,10 +23,11 @@ bool has_package(Api& api, const std::string& name) {
   if (!has_package(api(), name)) GTEST_SKIP() << "this host has no package " << (name)
 
 /// Calls `function` until its sandbox comes from `start`; false when that does not happen in time.
-bool comes_to_start(Api& api, const std::string& function, const std::string& start) {
+bool comes_to_start(Api& api, const std::string& function, const std::string& event,
+                    const std::string& start) {
   return eventually(
       [&] {
-        const Reply reply = api.invoke(function);
+        const Reply reply = api.invoke(function, event);
         return reply.status == 200 && reply.header("x-sock-start") == start;
       },
       Millis(60'000));
@@ -60,7 +61,7 @@ TEST_F(Packages, AnUnsatisfiedVersionIsRefused) {
 TEST_F(Packages, AZygoteThatHasThemServesThem) {
   REQUIRE_PACKAGE("numpy");
   ASSERT_DEPLOYED(api().deploy("sum", kSum, R"({"requirements":["numpy"]})"));
-  ASSERT_TRUE(comes_to_start(api(), "sum", "parked")) << api().get("/v1/zygotes").body;
+  ASSERT_TRUE(comes_to_start(api(), "sum", "10", "parked")) << api().get("/v1/zygotes").body;
   const Reply reply = api().invoke("sum", "100");
   ASSERT_TRUE(succeeded(reply));
   const Reply record = api().record_of(reply);
@@ -117,7 +118,7 @@ TEST_F(WithOneZygote, PackagesAreImportedInTheSandbox) {
 
 TEST_F(WithOneZygote, PlainFunctionsComeFromParkedClones) {
   ASSERT_DEPLOYED(api().deploy("t", "def handler(e):\n    return e\n"));
-  EXPECT_TRUE(comes_to_start(api(), "t", "parked")) << api().get("/v1/zygotes").body;
+  EXPECT_TRUE(comes_to_start(api(), "t", "1", "parked")) << api().get("/v1/zygotes").body;
 }
 
 }  // namespace
