@@ -347,7 +347,7 @@ asio::awaitable<Result<Function>> Daemon::deploy(DeployRequest request) {
     if (!requirements_txt) return std::unexpected(requirements_txt.error());
     auto spec = build_spec(request.name, request.options, *sock_toml, *requirements_txt, config_);
     if (!spec) return std::unexpected(spec.error());
-    auto packages = resolve(*spec);
+    auto packages = resolve(*spec, *requirements_txt);
     if (!packages) return std::unexpected(packages.error());
     spec->packages = std::move(*packages);
     return registry_->commit(std::move(*staged), std::move(*spec));
@@ -361,9 +361,15 @@ asio::awaitable<Result<Function>> Daemon::deploy(DeployRequest request) {
   co_return function;
 }
 
-Result<std::vector<pkgcache::Package>> Daemon::resolve(const FunctionSpec& spec) const {
+Result<std::vector<pkgcache::Package>> Daemon::resolve(
+    const FunctionSpec& spec, const std::optional<std::string>& requirements_txt) const {
+  // The file itself where it is what counts: errors then name its own line numbers.
   std::string text;
-  for (const auto& line : spec.requirements) text.append(line).push_back('\n');
+  if (requirements_txt && requirement_lines(*requirements_txt) == spec.requirements) {
+    text = *requirements_txt;
+  } else {
+    for (const auto& line : spec.requirements) text.append(line).push_back('\n');
+  }
   auto requirements = pkgcache::parse_requirements(text);
   if (!requirements) return std::unexpected(requirements.error());
   return catalogue_.resolve(*requirements);

@@ -68,7 +68,8 @@ class Daemon final : public Service {
   [[nodiscard]] boost::asio::awaitable<Result<>> build_sandboxes();
   [[nodiscard]] boost::asio::awaitable<Result<>> build_zygotes();
   [[nodiscard]] boost::asio::awaitable<void> tick();
-  [[nodiscard]] Result<std::vector<pkgcache::Package>> resolve(const FunctionSpec& spec) const;
+  [[nodiscard]] Result<std::vector<pkgcache::Package>> resolve(
+      const FunctionSpec& spec, const std::optional<std::string>& requirements_txt) const;
   void replan();
   void settled(const CallRecord& record);
   [[nodiscard]] std::filesystem::path stats_path() const;

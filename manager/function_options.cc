@@ -165,6 +165,12 @@ Result<> check_function_name(std::string_view name) {
                   "\"-\", starting with a letter or digit");
 }
 
+std::vector<std::string> requirement_lines(std::string_view text) {
+  std::vector<std::string> lines;
+  if (add_requirements(text, lines)) lines.clear();
+  return lines;
+}
+
 Result<> check_environment(const std::map<std::string, std::string>& environment) {
   std::size_t total = 0;
   for (const auto& [name, value] : environment) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "manager/config.h"
@@ -34,6 +35,10 @@ namespace sock::manager {
 /// steer the interpreter or the loader); values hold no NUL; names and values with their "=" and
 /// NUL take at most 32 KiB. kInvalid names the variable.
 [[nodiscard]] Result<> check_environment(const std::map<std::string, std::string>& environment);
+
+/// The lines of a requirements text that say something, trimmed: what build_spec keeps of it. Empty
+/// for a text that build_spec refuses.
+[[nodiscard]] std::vector<std::string> requirement_lines(std::string_view text);
 
 /// A function's spec from what its deployer wrote.
 ///

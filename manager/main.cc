@@ -51,7 +51,8 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--cgroup-parent", options.cgroup_parent,
                  "cgroup to work in, below each hierarchy's root (default sock)");
   app.add_option("--log-level", options.log_level,
-                 "trace, debug, info, warn, error, critical or off (default info)");
+                 "trace, debug, info, warn, error, critical or off (default info)")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "critical", "off"}));
   app.add_option("--drain-timeout", options.drain,
                  "How long running calls may finish after SIGTERM")
       ->capture_default_str();

@@ -9,7 +9,9 @@ import gc
 import importlib
 import json
 import os
+import shutil
 import sys
+import tempfile
 import time
 import traceback
 import types
@@ -59,11 +61,38 @@ def import_common():
     quitter = importlib.import_module("_sitebuiltins").Quitter
     builtins.exit = quitter("exit", "Ctrl-D (i.e. EOF)")
     builtins.quit = quitter("quit", "Ctrl-D (i.e. EOF)")
+    warm_up()
+
+
+def warm_up():
+    """Runs the way of a call once in the root zygote, on a handler of our own: what the interpreter
+    and OpenSSL set up lazily is then set up for every clone."""
+    folder = tempfile.mkdtemp()
+    try:
+        with open(folder + "/_sock_warm_up.py", "w") as file:
+            file.write("import json\ndef handler(event, context):\n    return {'n': event['n'] + 1}\n")
+        function = _load("_sock_warm_up.handler", folder)
+        context = Context("id", "name", 1, 0)
+        context.get_remaining_time_in_millis()
+        if _takes_context(function):
+            _encode(function(json.loads('{"n": 1}'), context))
+        try:
+            function({}, context)
+        except KeyError as error:
+            _describe(error)
+    finally:
+        sys.modules.pop("_sock_warm_up", None)
+        sys.path.remove(folder)
+        sys.path_importer_cache.pop(folder, None)
+        os.chdir("/")
+        shutil.rmtree(folder)
 
 
 def settle():
     """Last Python to run in a zygote: remember what must be reseeded, then freeze the heap."""
     gc.collect()
+    _random_objects.clear()
+    _numpy_generators.clear()
     random_type = getattr(sys.modules.get("random"), "Random", ())
     system_random = getattr(sys.modules.get("random"), "SystemRandom", ())
     numpy_random = sys.modules.get("numpy.random")
@@ -74,6 +103,10 @@ def settle():
             _random_objects.append(candidate)
         elif isinstance(candidate, (generator_type, state_type)):
             _numpy_generators.append(candidate)
+    # Once here, so that clones pay for reseeding alone and not for setting generators up.
+    restore_uniqueness()
+    if "ssl" in sys.modules:
+        sys.modules["ssl"].RAND_bytes(1)
     gc.collect()
     gc.freeze()
 
@@ -150,12 +183,12 @@ _ERROR_TYPES = {
 }
 
 
-def _load(handler):
+def _load(handler, folder=TASK):
     module_name, _, function_name = handler.rpartition(".")
     # A path entry that did not exist when the importer first looked is remembered as empty.
-    sys.path_importer_cache.pop(TASK, None)
-    sys.path.insert(0, TASK)
-    os.chdir(TASK)
+    sys.path_importer_cache.pop(folder, None)
+    sys.path.insert(0, folder)
+    os.chdir(folder)
     module = importlib.import_module(module_name)
     function = getattr(module, function_name, None)
     if not callable(function):
