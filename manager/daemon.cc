@@ -14,8 +14,8 @@
 #include "base/channel.h"
 #include "base/spawn.h"
 #include "manager/doctor.h"
-#include "manager/function_options.h"
-#include "manager/reclaim.h"
+#include "manager/functions/function_options.h"
+#include "manager/state/reclaim.h"
 #include "pkgcache/requirement.h"
 #include "sandbox/seccomp_policy.h"
 

@@ -18,12 +18,12 @@
 #include <boost/json/serialize.hpp>
 #include <iostream>
 
-#include "manager/api.h"
-#include "manager/config.h"
+#include "manager/api/api.h"
+#include "manager/settings/config.h"
 #include "manager/daemon.h"
 #include "manager/doctor.h"
-#include "manager/http_server.h"
-#include "manager/units.h"
+#include "manager/api/http_server.h"
+#include "manager/settings/units.h"
 
 namespace sock::manager {
 namespace {
@@ -101,6 +101,8 @@ HttpServerOptions server_options(const Config& config) {
 /// The daemon's life. Returns the exit status.
 asio::awaitable<int> live(Config config, Millis drain) {
   const auto executor = co_await asio::this_coro::executor;
+  // From the very beginning: a signal that comes while starting must not leave cgroups behind.
+  asio::signal_set signals(executor, SIGTERM, SIGINT);
   const HttpServerOptions options = server_options(config);
   const Api::Limits limits{config.calls.request_bytes, config.deploy.bundle_bytes};
   auto daemon = co_await Daemon::start(std::move(config));
@@ -119,7 +121,6 @@ asio::awaitable<int> live(Config config, Millis drain) {
   spdlog::info("sockd {} serves on {}", SOCK_VERSION, options.socket);
 
   int status = 0;
-  asio::signal_set signals(executor, SIGTERM, SIGINT);
   auto lost = [](Daemon* its, asio::signal_set* stop, int* its_status) -> asio::awaitable<void> {
     const Error error = co_await its->failure();
     spdlog::critical("cannot go on: {}", error.describe());

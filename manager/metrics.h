@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "manager/call.h"
+#include "manager/calls/call.h"
 
 namespace sock::manager {
 

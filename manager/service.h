@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "manager/call.h"
-#include "manager/function.h"
+#include "manager/calls/call.h"
+#include "manager/functions/function.h"
 
 namespace sock::manager {
 

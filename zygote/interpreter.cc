@@ -74,6 +74,8 @@ Result<> initialise(const std::vector<std::string>& search_path) {
   // multiprocessing's spawn and programs that run sys.executable find the real interpreter.
   set(&config.executable, "/usr/bin/python3.11");
   set(&config.home, "/usr");
+  // Without it the frozen part of the standard library has no __file__.
+  set(&config.stdlib_dir, "/usr/lib/python3.11");
   for (const auto& path : search_path) {
     if (PyStatus_Exception(status)) break;
     wchar_t* wide = Py_DecodeLocale(path.c_str(), nullptr);
@@ -130,7 +132,7 @@ Result<> settle() { return call_runtime("settle"); }
 
 Result<> after_clone() {
   PyOS_AfterFork_Child();
-  return call_runtime("restore_uniqueness");
+  return call_runtime("after_clone");
 }
 
 Result<Outcome> run(const Call& call) {

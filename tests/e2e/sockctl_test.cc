@@ -36,11 +36,12 @@ class Sockctl : public Suite<Bare> {
 
   /// Deploys a handler with this body and calls it with `args`.
   [[nodiscard]] static Finished run_body(const std::string& body,
-                                         std::vector<std::string> args = {}) {
+                                         std::vector<std::string> args = {},
+                                         const std::string& timeout = "20s") {
     const std::string file = write(
         "body.py", "import ctypes, os, signal, sys, time\ndef handler(e):\n    " + body + "\n");
     const Finished deployed =
-        sockctl({"deploy", "body", file, "--timeout", "500ms", "--memory", "64M"});
+        sockctl({"deploy", "body", file, "--timeout", timeout, "--memory", "64M"});
     if (deployed.exit != 0) return deployed;
     args.insert(args.begin(), {"invoke", "body"});
     return sockctl(args);
@@ -105,7 +106,7 @@ TEST_F(Sockctl, ExitStatusTellsHowACallEnded) {
   EXPECT_EQ(run_body("return {1, 2}").exit, 1);
   EXPECT_EQ(run_body("return 1", {"-d", "{"}).exit, 2);
   EXPECT_EQ(sockctl({"invoke", "nobody"}).exit, 4);
-  EXPECT_EQ(run_body("time.sleep(60)").exit, 124);
+  EXPECT_EQ(run_body("time.sleep(60)", {}, "500ms").exit, 124);
   EXPECT_EQ(run_body("a = [b'x' * (1 << 20) for _ in range(1000)]").exit, 137);
   EXPECT_EQ(run_body("os._exit(3)").exit, 137);
   EXPECT_EQ(run_body("os.kill(os.getpid(), signal.SIGSEGV)").exit, 139);

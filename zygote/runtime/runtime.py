@@ -4,14 +4,41 @@ Compiled into the zygote, not importable by handlers. Lives in a module of its o
 nothing of it leaks into the namespaces of user code.
 """
 
+import os
+import sys
+
+# A clone is made by a raw system call from a zygote that was proven single-threaded, so most of what
+# these modules do after a fork has nothing to do there, and it costs every clone a millisecond of
+# page faults. Their hooks are held back while a zygote lives and registered in each clone, for the
+# forks that a handler makes itself. Why each may be left out of the clone:
+#   threading                 no other thread existed, the main thread's ident is unchanged (same
+#                             stack); its native id is set again in restore_uniqueness()
+#   logging                   renews locks that no other thread can have held
+#   concurrent.futures.thread the same
+#   random                    reseeds; restore_uniqueness() does so for every generator there is
+HELD_BACK = frozenset(("threading", "logging", "concurrent.futures.thread", "random"))
+
+_register_at_fork = os.register_at_fork
+_held_back_hooks = []
+
+
+def _hold_back(**hooks):
+    if sys._getframe(1).f_globals.get("__name__") in HELD_BACK:
+        _held_back_hooks.append(hooks)
+    else:
+        _register_at_fork(**hooks)
+
+
+os.register_at_fork = _hold_back
+
 import builtins
 import gc
 import importlib
+import importlib.util
 import json
-import os
 import shutil
-import sys
 import tempfile
+import threading
 import time
 import traceback
 import types
@@ -61,6 +88,8 @@ def import_common():
     quitter = importlib.import_module("_sitebuiltins").Quitter
     builtins.exit = quitter("exit", "Ctrl-D (i.e. EOF)")
     builtins.quit = quitter("quit", "Ctrl-D (i.e. EOF)")
+    # Output must not be lost when a handler dies; the pipe is put behind descriptor 1 in the clone.
+    sys.stdout.reconfigure(line_buffering=True)
     warm_up()
 
 
@@ -113,7 +142,6 @@ def settle():
 
 def restore_uniqueness():
     """Runs first in every clone: nothing random may repeat between two clones."""
-    # random's module-level generator is reseeded by its own at-fork hook.
     for generator in _random_objects:
         generator.seed()
     numpy_random = sys.modules.get("numpy.random")
@@ -139,6 +167,20 @@ def restore_uniqueness():
     if uuid is not None:
         uuid._node = None
         uuid._last_timestamp = None
+
+
+def finish_fork():
+    """What the held-back hooks leave to do in a clone. A clone is no zygote any more: hooks that its
+    handler's imports register are registered at once."""
+    os.register_at_fork = _register_at_fork
+    for hooks in _held_back_hooks:
+        _register_at_fork(**hooks)
+    threading.main_thread()._set_native_id()
+
+
+def after_clone():
+    finish_fork()
+    restore_uniqueness()
 
 
 class Context:
@@ -183,13 +225,38 @@ _ERROR_TYPES = {
 }
 
 
+def _import(name, folder):
+    """importlib.import_module(name) for a plain module file in `folder`, the common case, without
+    the search through finders and caches, which costs a clone three times as much as compiling."""
+    path = folder + "/" + name + ".py"
+    if name in sys.modules or "." in name or os.path.isdir(folder + "/" + name):
+        return importlib.import_module(name)
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return importlib.import_module(name)
+    try:
+        source = os.read(file, os.fstat(file).st_size)
+    finally:
+        os.close(file)
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return sys.modules[name]
+
+
 def _load(handler, folder=TASK):
     module_name, _, function_name = handler.rpartition(".")
     # A path entry that did not exist when the importer first looked is remembered as empty.
     sys.path_importer_cache.pop(folder, None)
     sys.path.insert(0, folder)
     os.chdir(folder)
-    module = importlib.import_module(module_name)
+    module = _import(module_name, folder)
     function = getattr(module, function_name, None)
     if not callable(function):
         raise HandlerNotFound(f"module {module_name!r} has no function {function_name!r}")
@@ -260,7 +327,6 @@ def call(handler, event, request_id, function_name, memory_mb, deadline_ns, envi
     running = False
     try:
         gc.enable()
-        sys.stdout.reconfigure(line_buffering=True)
         if environment:
             os.environ.update(environment)
         function = _load(handler)

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <cstdint>
+#include <string>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "manager/functions/function.h"
+
+namespace sock::manager {
+
+/// What a sandbox answered. Hostile until checked: the JSON is only known to be of bounded length.
+struct CallReply {
+  bool succeeded = false;
+  std::int64_t init_us = 0;  ///< by the sandbox's own clock; negative values are made 0
+  std::int64_t run_us = 0;
+  std::string json;          ///< the result, or {"errorType","errorMessage","stackTrace"}
+};
+
+/// Sends one call to a parked clone. Fails when the sandbox dies meanwhile.
+[[nodiscard]] boost::asio::awaitable<Result<>> send_call(
+    boost::asio::posix::stream_descriptor& connection, const Function& function,
+    const std::string& id, const std::string& event, Clock::time_point deadline);
+
+/// Reads its one reply. kInvalid for a malformed or too long one, kKilled when the sandbox ended
+/// without any. Waits for as long as the sandbox lives: whoever enforces the deadline kills it.
+[[nodiscard]] boost::asio::awaitable<Result<CallReply>> read_reply(
+    boost::asio::posix::stream_descriptor& connection, std::uint64_t result_limit);
+
+}  // namespace sock::manager

@@ -1,0 +1,138 @@
+#include "manager/calls/clone.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/this_coro.hpp>
+#include <cstring>
+
+#include "base/channel.h"
+#include "base/frame.h"
+#include "sandbox/confine.h"
+#include "sandbox/verify.h"
+#include "zygote/wire.h"
+
+namespace sock::manager {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Confinement takes under a millisecond; a machine that swaps gets the rest.
+constexpr Millis kParkTimeout{5'000};
+
+struct Pipes {
+  Fd connection, clones_connection;
+  Fd log, clones_log;
+};
+
+Result<Pipes> open_pipes() {
+  auto sockets = socket_pair(SOCK_STREAM);
+  if (!sockets) return std::unexpected(sockets.error());
+  int pipe[2];
+  if (::pipe2(pipe, O_CLOEXEC) < 0) return fail_errno("pipe", "log of a sandbox");
+  Pipes pipes{std::move((*sockets)[0]), std::move((*sockets)[1]), Fd(pipe[0]), Fd(pipe[1])};
+  // Only our ends: the flag belongs to the open file, and the clone's ends must block.
+  if (::fcntl(pipes.connection.get(), F_SETFL, O_NONBLOCK) < 0 ||
+      ::fcntl(pipes.log.get(), F_SETFL, O_NONBLOCK) < 0) {
+    return fail_errno("fcntl", "O_NONBLOCK");
+  }
+  return pipes;
+}
+
+/// The clone's one frame before it is given a call: kParked, or why it failed.
+Result<> read_parked(int connection) {
+  char buffer[sizeof(FrameHeader) + sizeof(zygote::Failure)];
+  const ssize_t n = ::recv(connection, buffer, sizeof buffer, MSG_DONTWAIT);
+  FrameHeader header;
+  if (n < static_cast<ssize_t>(sizeof header)) {
+    return fail(Code::kInternal, "confine", "the clone died before it was confined");
+  }
+  std::memcpy(&header, buffer, sizeof header);
+  const bool known = header.magic == FrameHeader::kMagic;
+  if (known && header.type == static_cast<std::uint32_t>(zygote::FrameType::kParked) &&
+      header.length == 0 && n == sizeof header) {
+    return {};
+  }
+  if (known && header.type == static_cast<std::uint32_t>(zygote::FrameType::kFailed) &&
+      n == sizeof buffer) {
+    zygote::Failure failure;
+    std::memcpy(&failure, buffer + sizeof header, sizeof failure);
+    return fail_errno(sandbox::to_string(static_cast<sandbox::ConfineStep>(failure.step)),
+                      "in the clone", failure.error);
+  }
+  return fail(Code::kInternal, "confine", "malformed frame from a clone");
+}
+
+asio::awaitable<Result<Process>> start_clone(std::shared_ptr<zygote::Zygote> zygote, Slot& slot,
+                                             const SlotStock& slots, const Pipes& pipes) {
+  zygote::CloneArguments arguments;
+  arguments.shell = slot.shell.pidfd();
+  arguments.connection = pipes.clones_connection.get();
+  arguments.log = pipes.clones_log.get();
+  arguments.cgroup = slot.cgroup.v2_dir();
+  arguments.await_go = slots.attach_after_birth();
+  arguments.uid = slot.uid;
+  arguments.open_files = slots.limits().open_files;
+  co_return co_await zygote->clone(arguments);
+}
+
+asio::awaitable<Result<>> confine(Clone& clone, SlotStock& slots) {
+  Slot& slot = *clone.slot;
+  if (slots.attach_after_birth()) {
+    const pid_t pid = clone.process.pid();
+    auto attach = [&slot, pid] { return slot.cgroup.attach(pid, slot.cgroup.v2_dir() >= 0); };
+    auto attached = co_await slots.cgroup_worker().run(attach);
+    if (!attached) co_return attached;
+    const char go = 'g';
+    if (::send(clone.connection.native_handle(), &go, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) {
+      co_return fail_errno("confine", "send go to the clone");
+    }
+  }
+  auto ready = co_await wait_readable(clone.connection, Clock::now() + kParkTimeout);
+  if (!ready) co_return ready;
+  if (auto parked = read_parked(clone.connection.native_handle()); !parked) co_return parked;
+  const sandbox::Expectation expected{slots.host_uid(slot), slot.shell_pid};
+  co_return sandbox::verify_confined(clone.process.pid(), expected);
+}
+
+}  // namespace
+
+Clone::Clone(const asio::any_io_executor& executor, std::unique_ptr<Slot> its_slot,
+             Process its_process, Fd its_connection, Fd its_log)
+    : slot(std::move(its_slot)),
+      process(std::move(its_process)),
+      connection(executor, its_connection.release()),
+      log(executor, its_log.release()) {}
+
+bool Clone::alive() {
+  char byte = 0;
+  const ssize_t n = ::recv(connection.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(std::shared_ptr<zygote::Zygote> zygote,
+                                                           SlotStock& slots) {
+  const auto executor = co_await asio::this_coro::executor;
+  auto pipes = open_pipes();
+  if (!pipes) co_return std::unexpected(pipes.error());
+  auto slot = co_await slots.take();
+  if (!slot) co_return std::unexpected(slot.error());
+  auto process = co_await start_clone(zygote, **slot, slots, *pipes);
+  if (!process) {
+    co_await slots.bury(std::move(*slot), Process());
+    co_return std::unexpected(process.error());
+  }
+  // The clone's ends must be closed here, or its death would never read as end of file.
+  pipes->clones_connection.reset();
+  pipes->clones_log.reset();
+  auto clone = std::make_unique<Clone>(executor, std::move(*slot), std::move(*process),
+                                       std::move(pipes->connection), std::move(pipes->log));
+  auto confined = co_await confine(*clone, slots);
+  if (confined) co_return clone;
+  co_await slots.bury(std::move(clone->slot), std::move(clone->process));
+  co_return std::unexpected(confined.error());
+}
+
+}  // namespace sock::manager

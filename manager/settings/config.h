@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "manager/functions/bundle.h"
+#include "manager/functions/limit_rules.h"
+
+namespace sock::manager {
+
+inline constexpr const char* kDefaultConfigFile = "/etc/sock/sockd.toml";
+
+/// All of sockd's settings. The initial values are the defaults; the comments name the keys of
+/// sockd.toml. Sizes are in bytes here and written as units.h says in the file.
+struct Config {
+  std::filesystem::path socket = "/run/sock/sockd.sock";  ///< socket; absolute, under 108 bytes
+  std::string socket_group = "sock";  ///< socket_group; a group the host lacks is no error
+  std::filesystem::path state_dir = "/var/lib/sock";  ///< state_dir; absolute
+  std::string log_level = "info";  ///< log_level: trace, debug, info, warn, error, critical or off
+  std::string cgroup_parent = "sock";  ///< [cgroup] parent; relative to each hierarchy's root
+
+  /// [ids]: the host user and group ids that sandboxes are mapped to.
+  struct Ids {
+    std::uint32_t base = 100'000;
+    std::uint32_t count = 65'536;
+  } ids;
+
+  FunctionLimits default_limits;  ///< [limits.default]
+  FunctionLimits max_limits{.sandbox = {.memory_bytes = 1ULL << 30,
+                                        .pids = 512,
+                                        .cpu_millis = 2000,
+                                        .tmp_bytes = 512ULL << 20,
+                                        .open_files = 4096},
+                            .timeout = Millis(300'000)};  ///< [limits.max]: what a deploy may ask
+
+  /// [calls]: admission, and the bounds of one call's data.
+  struct Calls {
+    std::uint32_t max_running = 128;
+    std::uint32_t max_queued = 1024;
+    Millis queue_timeout{10'000};
+    std::uint64_t request_bytes = 6ULL << 20;
+    std::uint64_t result_bytes = 6ULL << 20;
+    std::uint64_t log_bytes = 256ULL << 10;  ///< stdout and stderr together
+    std::uint32_t history = 1000;            ///< finished calls remembered
+  } calls;
+
+  BundleLimits deploy;  ///< [deploy]
+
+  /// [netns]: the pool refills up to `high` once it falls below `low`.
+  struct Netns {
+    std::uint32_t low = 8;
+    std::uint32_t high = 32;
+  } netns;
+
+  /// [parked]: sandboxes made ahead of demand.
+  struct Parked {
+    std::uint32_t min = 1;     ///< clones kept per zygote
+    std::uint32_t max = 8;     ///< most clones kept per zygote, keep_ready included
+    std::uint32_t shells = 4;  ///< empty sandboxes without a zygote's clone
+  } parked;
+
+  /// [zygotes]
+  struct Zygotes {
+    std::uint32_t max = 16;
+    Millis import_timeout{60'000};
+    /// Package names, normalised (PEP 503), one zygote a set.
+    std::vector<std::vector<std::string>> sets = {{"numpy"}, {"numpy", "pandas"}};
+  } zygotes;
+
+  /// [packages]
+  struct Packages {
+    std::vector<std::filesystem::path> folders = {"/usr/lib/python3/dist-packages"};
+    /// [packages.preload]: normalised package name → modules its zygote imports, where they are not
+    /// the ones its metadata names.
+    std::map<std::string, std::vector<std::string>> preload;
+  } packages;
+};
+
+/// Reads sockd.toml. Without `file`, $SOCK_CONFIG is read when it is set and not empty, else
+/// kDefaultConfigFile, which alone may be missing (all defaults). Unknown keys, wrong types, values
+/// out of range and values that contradict each other are kInvalid with file, line and key.
+[[nodiscard]] Result<Config> load_config(const std::optional<std::filesystem::path>& file);
+
+/// $SOCK_SOCKET and $SOCK_STATE_DIR, where set and not empty, replace the file's values. Call it
+/// after load_config and before flags are applied. kInvalid as for check_paths.
+[[nodiscard]] Result<> apply_environment(Config& config);
+
+/// `socket` and `state_dir` must be absolute, the socket's path must fit sockaddr_un (unix(7)), and
+/// `cgroup_parent` must be relative and without "..". For callers that have set them from
+/// elsewhere, such as flags.
+[[nodiscard]] Result<> check_paths(const Config& config);
+
+}  // namespace sock::manager
