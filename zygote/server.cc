@@ -16,6 +16,7 @@
 #include "zygote/audit.h"
 #include "zygote/clone.h"
 #include "zygote/config.h"
+#include "zygote/heap.h"
 #include "zygote/interpreter.h"
 #include "zygote/namespaces.h"
 #include "zygote/wire.h"
@@ -64,6 +65,7 @@ Ready import_and_audit(const ZygoteConfig& config) {
   }
   ready.import_us = micros_between(begin, Clock::now());
   if (auto audited = audit(); !audited) return ready_error(ReadyStep::kAudit, audited.error());
+  collapse_heap();
   return ready;
 }
 

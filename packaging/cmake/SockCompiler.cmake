@@ -21,7 +21,9 @@ else()
   # Fortification needs the optimiser; without it glibc only warns.
   target_compile_options(sock_flags INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE
                                               -D_FORTIFY_SOURCE=3>)
-  target_link_options(sock_flags INTERFACE -pie -Wl,-z,relro,-z,now)
+  # A target with the property SOCK_STATIC links with -static-pie instead, which -pie would undo.
+  target_link_options(sock_flags INTERFACE $<$<NOT:$<BOOL:$<TARGET_PROPERTY:SOCK_STATIC>>>:-pie>
+                                           -Wl,-z,relro,-z,now)
 endif()
 
 find_program(CCACHE_PROGRAM ccache)

@@ -34,7 +34,7 @@ os.register_at_fork = _hold_back
 import builtins
 import gc
 import importlib
-import importlib.util
+import importlib.machinery
 import json
 import shutil
 import tempfile
@@ -146,7 +146,7 @@ def restore_uniqueness():
         generator.seed()
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
-        numpy_random.seed()
+        # The module-level functions belong to a RandomState that is among these.
         for generator in _numpy_generators:
             if hasattr(generator, "seed"):
                 generator.seed()
@@ -229,7 +229,8 @@ def _import(name, folder):
     """importlib.import_module(name) for a plain module file in `folder`, the common case, without
     the search through finders and caches, which costs a clone three times as much as compiling."""
     path = folder + "/" + name + ".py"
-    if name in sys.modules or "." in name or os.path.isdir(folder + "/" + name):
+    package = folder + "/" + name + "/__init__.py"
+    if name in sys.modules or "." in name or os.access(package, os.F_OK):
         return importlib.import_module(name)
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -239,8 +240,11 @@ def _import(name, folder):
         source = os.read(file, os.fstat(file).st_size)
     finally:
         os.close(file)
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
+    loader = importlib.machinery.SourceFileLoader(name, path)
+    spec = importlib.machinery.ModuleSpec(name, loader, origin=path)
+    spec.has_location = True
+    module = types.ModuleType(name)
+    module.__spec__, module.__loader__, module.__file__, module.__package__ = spec, loader, path, ""
     sys.modules[name] = module
     try:
         exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)

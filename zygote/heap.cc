@@ -1,0 +1,46 @@
+#include "zygote/heap.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <sstream>
+#include <string>
+
+#include "base/file.h"
+
+namespace sock::zygote {
+namespace {
+
+constexpr std::uint64_t kHugePage = 2 << 20;
+constexpr std::size_t kLargestMaps = 8 << 20;
+constexpr int kMadvCollapse = 25;  // MADV_COLLAPSE, newer than this glibc
+
+/// Private writable memory that belongs to no file: brk heap and anonymous mappings.
+bool is_heap(const std::string& line) {
+  if (line.find(" rw-p ") == std::string::npos) return false;
+  const bool named = line.find('/') != std::string::npos || line.find('[') != std::string::npos;
+  return !named || line.ends_with("[heap]");
+}
+
+}  // namespace
+
+void collapse_heap() {
+  const auto maps = read_file(AT_FDCWD, "/proc/self/maps", kLargestMaps);
+  if (!maps) return;
+  std::istringstream lines(*maps);
+  for (std::string line; std::getline(lines, line);) {
+    std::uint64_t begin = 0, end = 0;
+    if (!is_heap(line) || std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64, &begin, &end) != 2) {
+      continue;
+    }
+    begin = (begin + kHugePage - 1) / kHugePage * kHugePage;
+    end = end / kHugePage * kHugePage;
+    // A failure costs speed, nothing else: old kernel, no free huge page, a hole.
+    if (begin < end) (void)::madvise(reinterpret_cast<void*>(begin), end - begin, kMadvCollapse);
+  }
+}
+
+}  // namespace sock::zygote
