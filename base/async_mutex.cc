@@ -12,7 +12,8 @@ asio::awaitable<AsyncMutex::Guard> AsyncMutex::lock() {
   if (locked_) {
     // The timer never fires; unlock() cancels it, which hands the lock over.
     const auto executor = co_await asio::this_coro::executor;
-    auto turn = std::make_shared<asio::steady_timer>(executor, asio::steady_timer::time_point::max());
+    auto turn =
+        std::make_shared<asio::steady_timer>(executor, asio::steady_timer::time_point::max());
     waiters_.push_back(turn);
     auto ignored = co_await turn->async_wait(asio::as_tuple(asio::use_awaitable));
     (void)ignored;

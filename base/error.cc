@@ -6,16 +6,26 @@ namespace sock {
 
 std::string_view to_string(Code code) {
   switch (code) {
-    case Code::kAppError: return "app_error";
-    case Code::kTimeout: return "timeout";
-    case Code::kOom: return "oom";
-    case Code::kKilled: return "killed";
-    case Code::kRejected: return "rejected";
-    case Code::kInvalid: return "invalid";
-    case Code::kNotFound: return "not_found";
-    case Code::kConflict: return "conflict";
-    case Code::kDraining: return "draining";
-    case Code::kInternal: return "internal";
+    case Code::kAppError:
+      return "app_error";
+    case Code::kTimeout:
+      return "timeout";
+    case Code::kOom:
+      return "oom";
+    case Code::kKilled:
+      return "killed";
+    case Code::kRejected:
+      return "rejected";
+    case Code::kInvalid:
+      return "invalid";
+    case Code::kNotFound:
+      return "not_found";
+    case Code::kConflict:
+      return "conflict";
+    case Code::kDraining:
+      return "draining";
+    case Code::kInternal:
+      return "internal";
   }
   return "internal";
 }

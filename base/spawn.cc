@@ -41,9 +41,9 @@ struct ChildPlan {
   // In a new user namespace we are nobody until we take the mapped id 0; exec by nobody would
   // drop the namespace's capabilities (user_namespaces(7)). Before the parent-death signal, which
   // a change of credentials clears.
-  if (plan.become_root && (::syscall(SYS_setgroups, 0, nullptr) < 0 ||
-                           ::syscall(SYS_setresgid, 0, 0, 0) < 0 ||
-                           ::syscall(SYS_setresuid, 0, 0, 0) < 0)) {
+  if (plan.become_root &&
+      (::syscall(SYS_setgroups, 0, nullptr) < 0 || ::syscall(SYS_setresgid, 0, 0, 0) < 0 ||
+       ::syscall(SYS_setresuid, 0, 0, 0) < 0)) {
     report(plan.sync, errno);
   }
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) report(plan.sync, errno);

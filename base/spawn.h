@@ -12,12 +12,12 @@ namespace sock {
 
 /// How to start one of sock's own helper programs.
 struct SpawnSpec {
-  std::string program;              ///< path; executed by descriptor, so its folders may be private
-  std::vector<std::string> args;    ///< argv[1…]
-  std::vector<std::string> env;     ///< the whole environment, "K=V"; nothing is inherited
-  std::vector<int> fds;             ///< become descriptors 3, 4, … in the child; all others close
-  std::uint64_t clone_flags = 0;    ///< namespaces of its own (CLONE_NEW…), created with the child
-  int pid_namespace = -1;           ///< a pidfd whose pid namespace the child is born in; -1 = ours
+  std::string program;            ///< path; executed by descriptor, so its folders may be private
+  std::vector<std::string> args;  ///< argv[1…]
+  std::vector<std::string> env;   ///< the whole environment, "K=V"; nothing is inherited
+  std::vector<int> fds;           ///< become descriptors 3, 4, … in the child; all others close
+  std::uint64_t clone_flags = 0;  ///< namespaces of its own (CLONE_NEW…), created with the child
+  int pid_namespace = -1;         ///< a pidfd whose pid namespace the child is born in; -1 = ours
   /// Runs in the parent after the child exists and before it executes anything: write id maps,
   /// place it in cgroups. An error kills the child.
   std::function<Result<>(pid_t)> prepare;

@@ -47,9 +47,12 @@ std::vector<std::string> search_path(const Config& config) {
 
 std::string_view state_name(ZygoteNode::State state) {
   switch (state) {
-    case ZygoteNode::State::kStarting: return "starting";
-    case ZygoteNode::State::kReady: return "ready";
-    case ZygoteNode::State::kFailed: return "failed";
+    case ZygoteNode::State::kStarting:
+      return "starting";
+    case ZygoteNode::State::kReady:
+      return "ready";
+    case ZygoteNode::State::kFailed:
+      return "failed";
   }
   return "failed";
 }
@@ -142,8 +145,8 @@ Result<> Daemon::read_packages() {
     std::string text;
     for (const auto& name : names) text.append(name).push_back('\n');
     auto requirements = pkgcache::parse_requirements(text);
-    auto closure = requirements ? catalogue_.resolve(*requirements)
-                                : std::unexpected(requirements.error());
+    auto closure =
+        requirements ? catalogue_.resolve(*requirements) : std::unexpected(requirements.error());
     if (closure) {
       sets.push_back(std::move(*closure));
     } else {
@@ -211,8 +214,8 @@ asio::awaitable<Result<>> Daemon::build_zygotes() {
   options.root.place = [this](pid_t pid) { return cgroups_->attach_service(pid); };
   options.stock = {config_.parked.min, config_.parked.max};
   options.import_timeout = config_.zygotes.import_timeout;
-  zygotes_ = std::make_unique<ZygoteTree>(executor_, std::move(options), catalogue_, *slots_,
-                                          *ledger_);
+  zygotes_ =
+      std::make_unique<ZygoteTree>(executor_, std::move(options), catalogue_, *slots_, *ledger_);
   co_return co_await zygotes_->start();
 }
 
@@ -305,8 +308,8 @@ asio::awaitable<CallRecord> Daemon::invoke(std::string id, std::string function,
     CallRecord record;
     record.id = std::move(id);
     record.function = function;
-    record.error = CallError{Code::kNotFound, "Sandbox.NotFound",
-                             "there is no function \"" + function + "\"", {}};
+    record.error = CallError{
+        Code::kNotFound, "Sandbox.NotFound", "there is no function \"" + function + "\"", {}};
     record.settled = true;
     co_return record;
   }
@@ -403,28 +406,32 @@ json::object Daemon::zygotes() {
   for (const auto& [id, node] : zygotes_->nodes()) {
     const bool ready = node->state == ZygoteNode::State::kReady;
     const auto age = ready ? micros_between(node->ready_at, now) / 1'000'000 : 0;
-    nodes.push_back(json::object{
-        {"id", id},
-        {"parent", node->spec.parent},
-        {"packages", package_names(node->spec.packages)},
-        {"state", state_name(node->state)},
-        {"pid", ready ? node->zygote->process().pid() : 0},
-        {"memory_bytes", ready ? node->zygote->memory_bytes().value_or(0) : 0},
-        {"import_ms", ready ? node->zygote->import_us() / 1000 : 0},
-        {"parked", node->stock ? node->stock->parked() : 0},
-        {"clones", node->clones},
-        {"age_s", age},
-        {"error", node->error}});
+    nodes.push_back(
+        json::object{{"id", id},
+                     {"parent", node->spec.parent},
+                     {"packages", package_names(node->spec.packages)},
+                     {"state", state_name(node->state)},
+                     {"pid", ready ? node->zygote->process().pid() : 0},
+                     {"memory_bytes", ready ? node->zygote->memory_bytes().value_or(0) : 0},
+                     {"import_ms", ready ? node->zygote->import_us() / 1000 : 0},
+                     {"parked", node->stock ? node->stock->parked() : 0},
+                     {"clones", node->clones},
+                     {"age_s", age},
+                     {"error", node->error}});
   }
   return json::object{{"zygotes", std::move(nodes)}};
 }
 
 json::object Daemon::netns() {
   const auto stats = netns_->stats();
-  return json::object{{"ready", stats.ready},       {"low", stats.low},
-                      {"high", stats.high},         {"leases", stats.leases},
-                      {"builds", stats.builds},     {"misses", stats.misses},
-                      {"destroyed", stats.destroyed}, {"failures", stats.failures},
+  return json::object{{"ready", stats.ready},
+                      {"low", stats.low},
+                      {"high", stats.high},
+                      {"leases", stats.leases},
+                      {"builds", stats.builds},
+                      {"misses", stats.misses},
+                      {"destroyed", stats.destroyed},
+                      {"failures", stats.failures},
                       {"build_us_p50", stats.build_us_p50.value_or(0)},
                       {"last_error", stats.last_error}};
 }

@@ -6,18 +6,18 @@
 
 #include "manager/calls/admission.h"
 #include "manager/calls/call_history.h"
-#include "manager/settings/config.h"
 #include "manager/calls/demand.h"
 #include "manager/calls/dispatcher.h"
-#include "manager/state/ledger.h"
-#include "manager/metrics.h"
-#include "manager/functions/registry.h"
-#include "manager/service.h"
 #include "manager/calls/slot_stock.h"
-#include "manager/state/stats_segment.h"
 #include "manager/calls/uid_pool.h"
-#include "manager/worker.h"
 #include "manager/calls/zygote_tree.h"
+#include "manager/functions/registry.h"
+#include "manager/metrics.h"
+#include "manager/service.h"
+#include "manager/settings/config.h"
+#include "manager/state/ledger.h"
+#include "manager/state/stats_segment.h"
+#include "manager/worker.h"
 #include "netns-pool/netns_pool.h"
 #include "pkgcache/catalogue.h"
 #include "pkgcache/plan.h"
@@ -32,8 +32,7 @@ class Daemon final : public Service {
  public:
   /// Reclaims what an instance that crashed on the same state directory left behind, then builds
   /// everything up to a ready root zygote. The error says what is missing on this host.
-  [[nodiscard]] static boost::asio::awaitable<Result<std::unique_ptr<Daemon>>> start(
-      Config config);
+  [[nodiscard]] static boost::asio::awaitable<Result<std::unique_ptr<Daemon>>> start(Config config);
 
   ~Daemon() override;
 

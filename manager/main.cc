@@ -19,10 +19,10 @@
 #include <iostream>
 
 #include "manager/api/api.h"
-#include "manager/settings/config.h"
+#include "manager/api/http_server.h"
 #include "manager/daemon.h"
 #include "manager/doctor.h"
-#include "manager/api/http_server.h"
+#include "manager/settings/config.h"
 #include "manager/settings/units.h"
 
 namespace sock::manager {
@@ -44,8 +44,9 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--config", options.config,
                  "Configuration file [env SOCK_CONFIG] (default " +
                      std::string(kDefaultConfigFile) + ", which may be missing)");
-  app.add_option("--socket", options.socket,
-                 "Unix socket to serve the API on [env SOCK_SOCKET] (default /run/sock/sockd.sock)");
+  app.add_option(
+      "--socket", options.socket,
+      "Unix socket to serve the API on [env SOCK_SOCKET] (default /run/sock/sockd.sock)");
   app.add_option("--state-dir", options.state_dir,
                  "Folder of deployed functions [env SOCK_STATE_DIR] (default /var/lib/sock)");
   app.add_option("--cgroup-parent", options.cgroup_parent,
@@ -66,9 +67,8 @@ void add_options(CLI::App& app, Options& options) {
 }
 
 Result<Config> configure(const Options& options) {
-  auto config = load_config(options.config.empty()
-                                ? std::nullopt
-                                : std::optional<std::filesystem::path>(options.config));
+  auto config = load_config(
+      options.config.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.config));
   if (!config) return config;
   if (auto applied = apply_environment(*config); !applied) {
     return std::unexpected(applied.error());

@@ -14,9 +14,10 @@ namespace sock::manager {
 /// A function as it arrives over the API, before anything of it is believed.
 struct DeployRequest {
   std::string name;
-  std::string content_type;    ///< of `bundle`; empty = recognise by its first bytes
-  std::string bundle;          ///< a .py file, .zip or (compressed) tar
-  boost::json::object options; ///< handler, requirements, memory, timeout, cpu, pids, tmp, network, env, keep_ready
+  std::string content_type;     ///< of `bundle`; empty = recognise by its first bytes
+  std::string bundle;           ///< a .py file, .zip or (compressed) tar
+  boost::json::object options;  ///< handler, requirements, memory, timeout, cpu, pids, tmp,
+                                ///< network, env, keep_ready
 };
 
 /// What the HTTP API can ask of the daemon. One implementation does the work; tests give a fake.

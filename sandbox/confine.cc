@@ -52,7 +52,8 @@ bool verified(const ConfinePlan& plan) {
   if (real != plan.uid || effective != plan.uid || saved != plan.uid || plan.uid == 0) return false;
   gid_t real_group = 0, effective_group = 0, saved_group = 0;
   if (::getresgid(&real_group, &effective_group, &saved_group) < 0) return false;
-  if (real_group != plan.uid || effective_group != plan.uid || saved_group != plan.uid) return false;
+  if (real_group != plan.uid || effective_group != plan.uid || saved_group != plan.uid)
+    return false;
   return ::getgroups(0, nullptr) == 0 && capabilities_gone() &&
          ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 &&
          ::prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == SECCOMP_MODE_FILTER;
@@ -62,19 +63,32 @@ bool verified(const ConfinePlan& plan) {
 
 const char* to_string(ConfineStep step) {
   switch (step) {
-    case ConfineStep::kNone: return "none";
-    case ConfineStep::kJoinShell: return "join shell";
-    case ConfineStep::kDescriptors: return "close descriptors";
-    case ConfineStep::kAwaitGo: return "await cgroup";
-    case ConfineStep::kCgroupNamespace: return "cgroup namespace";
-    case ConfineStep::kResourceLimits: return "resource limits";
-    case ConfineStep::kIdentity: return "change identity";
-    case ConfineStep::kBoundingSet: return "drop bounding set";
-    case ConfineStep::kCapabilities: return "drop capabilities";
-    case ConfineStep::kNoNewPrivileges: return "no_new_privs";
-    case ConfineStep::kParentDeath: return "parent-death signal";
-    case ConfineStep::kSeccomp: return "seccomp";
-    case ConfineStep::kVerify: return "verify confinement";
+    case ConfineStep::kNone:
+      return "none";
+    case ConfineStep::kJoinShell:
+      return "join shell";
+    case ConfineStep::kDescriptors:
+      return "close descriptors";
+    case ConfineStep::kAwaitGo:
+      return "await cgroup";
+    case ConfineStep::kCgroupNamespace:
+      return "cgroup namespace";
+    case ConfineStep::kResourceLimits:
+      return "resource limits";
+    case ConfineStep::kIdentity:
+      return "change identity";
+    case ConfineStep::kBoundingSet:
+      return "drop bounding set";
+    case ConfineStep::kCapabilities:
+      return "drop capabilities";
+    case ConfineStep::kNoNewPrivileges:
+      return "no_new_privs";
+    case ConfineStep::kParentDeath:
+      return "parent-death signal";
+    case ConfineStep::kSeccomp:
+      return "seccomp";
+    case ConfineStep::kVerify:
+      return "verify confinement";
   }
   return "unknown step";
 }
@@ -134,8 +148,7 @@ ConfineResult confine(const ConfinePlan& plan) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return failed(ConfineStep::kNoNewPrivileges);
   // After the ids, which clear it (PR_SET_PDEATHSIG(2const)). pid 1 of the sandbox dies with
   // sockd as well; this is the second rope. Dumpable again, so that /proc/self works for it.
-  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
-      ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0) {
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0) {
     return failed(ConfineStep::kParentDeath);
   }
   // Last, because the filter refuses most of what came before.

@@ -43,8 +43,8 @@ struct Request {
 /// False at end of file; anything malformed ends the process: its peer is sockd.
 bool receive(int socket, Request& request) {
   request = Request{};
-  const ssize_t n = receive_into(socket, writable_bytes_of(request.message), request.fds,
-                                 request.fd_count);
+  const ssize_t n =
+      receive_into(socket, writable_bytes_of(request.message), request.fds, request.fd_count);
   if (n == 0) return false;
   if (n != sizeof request.message) ::_exit(2);
   request.message.target[sizeof request.message.target - 1] = '\0';
@@ -193,8 +193,7 @@ class RootBuilder {
     if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) < 0) {
       return failed(InitStep::kProc);
     }
-    if (mount_api::pivot_root(".", ".") < 0 || ::umount2(".", MNT_DETACH) < 0 ||
-        ::chdir("/") < 0) {
+    if (mount_api::pivot_root(".", ".") < 0 || ::umount2(".", MNT_DETACH) < 0 || ::chdir("/") < 0) {
       return failed(InitStep::kPivot);
     }
     return {};
@@ -220,9 +219,15 @@ int run_keeper() {
         if (attached.error != 0) reply(kControl, attached);
         break;
       }
-      case InitMessageType::kSeal: reply(kControl, root.seal()); break;
-      case InitMessageType::kShell: clone_shell(request); break;
-      case InitMessageType::kAttach: reply(kControl, {InitStep::kProtocol, EPROTO}); break;
+      case InitMessageType::kSeal:
+        reply(kControl, root.seal());
+        break;
+      case InitMessageType::kShell:
+        clone_shell(request);
+        break;
+      case InitMessageType::kAttach:
+        reply(kControl, {InitStep::kProtocol, EPROTO});
+        break;
     }
     close_fds(request);
   }

@@ -45,13 +45,13 @@ class Shell {
 };
 
 struct KeeperOptions {
-  std::string program;               ///< path of sock-init
-  std::uint32_t id_base = 100'000;   ///< host id of the namespace's id 0
+  std::string program;              ///< path of sock-init
+  std::uint32_t id_base = 100'000;  ///< host id of the namespace's id 0
   std::uint32_t id_count = 65'536;
   RootOptions root;
   /// Puts the keeper in a cgroup before it runs.
   std::function<Result<>(pid_t)> place;
-  Millis timeout{5'000};             ///< of each wait for the keeper
+  Millis timeout{5'000};  ///< of each wait for the keeper
 };
 
 /// Parent side of sock-init: owns the user namespace all sandboxes live in and builds shells.

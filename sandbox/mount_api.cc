@@ -37,8 +37,7 @@ int set_attributes(int tree, std::uint64_t attributes, bool recursive) {
   mount_attr request{};
   request.attr_set = attributes;
   const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);
-  return static_cast<int>(
-      ::syscall(SYS_mount_setattr, tree, "", flags, &request, sizeof request));
+  return static_cast<int>(::syscall(SYS_mount_setattr, tree, "", flags, &request, sizeof request));
 }
 
 int pivot_root(const char* new_root, const char* put_old) {

@@ -36,7 +36,7 @@ Result<Fd> new_tmpfs(const char* size) {
 }
 
 Result<> make_folders(int root, const std::string& path) {
-  for (std::size_t at = path.find('/'); ; at = path.find('/', at + 1)) {
+  for (std::size_t at = path.find('/');; at = path.find('/', at + 1)) {
     const std::string part = path.substr(0, at);
     if (!part.empty() && ::mkdirat(root, part.c_str(), 0755) < 0 && errno != EEXIST) {
       return fail_errno("mkdir", part + " in the sandbox root");
@@ -191,9 +191,8 @@ Result<std::vector<RootMount>> build_root(const RootOptions& options) {
 Result<Fd> task_mount(int directory) {
   Fd tree(mount_api::open_tree(directory, "", OPEN_TREE_CLONE | AT_EMPTY_PATH));
   if (!tree) return fail_errno("open_tree", "function directory");
-  if (mount_api::set_attributes(tree.get(),
-                                MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
-                                false) < 0) {
+  if (mount_api::set_attributes(
+          tree.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, false) < 0) {
     return fail_errno("mount_setattr", "function directory");
   }
   return tree;

@@ -18,7 +18,7 @@ struct RootOptions {
   /// Host folders bound read-only at the same place. Missing ones are left out.
   std::vector<std::string> binds{"/usr/lib", "/usr/lib64", "/usr/bin", "/usr/share"};
   /// Host files and folders copied (symbolic links kept) into the root's /etc.
-  std::vector<std::string> etc_copies{"alternatives", "fonts",   "ld.so.cache", "localtime",
+  std::vector<std::string> etc_copies{"alternatives", "fonts",     "ld.so.cache",     "localtime",
                                       "mime.types",   "ssl/certs", "ssl/openssl.cnf", "timezone"};
 };
 

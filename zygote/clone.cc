@@ -25,8 +25,7 @@ std::size_t g_robust_list_size = 0;
 /// left out: they protect locks from other threads, and there are none (audit.h).
 long raw_clone(std::uint64_t flags, int cgroup, int& pidfd) {
   clone_args args{};
-  args.flags =
-      flags | CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+  args.flags = flags | CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   args.child_tid = g_tid_address;
   if (cgroup >= 0) {

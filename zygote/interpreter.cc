@@ -48,7 +48,8 @@ Result<> call_runtime(const char* function, PyObject* argument = nullptr) {
 Object list_of(const std::vector<std::string>& strings) {
   Object list(PyList_New(0));
   for (const auto& text : strings) {
-    const Object item(PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size())));
+    const Object item(
+        PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size())));
     if (!list || !item || PyList_Append(list.get(), item.get()) < 0) return nullptr;
   }
   return list;
@@ -99,7 +100,8 @@ Object environment_of(std::string_view pairs) {
     pairs.remove_prefix(name.size() + 1);
     const auto value = pairs.substr(0, pairs.find('\0'));
     pairs.remove_prefix(std::min(pairs.size(), value.size() + 1));
-    const Object key(PyUnicode_FromStringAndSize(name.data(), static_cast<Py_ssize_t>(name.size())));
+    const Object key(
+        PyUnicode_FromStringAndSize(name.data(), static_cast<Py_ssize_t>(name.size())));
     const Object text(
         PyUnicode_FromStringAndSize(value.data(), static_cast<Py_ssize_t>(value.size())));
     if (!key || !text || PyDict_SetItem(dict.get(), key.get(), text.get()) < 0) return nullptr;

@@ -159,14 +159,18 @@ int serve() {
   if (!report(start(incoming))) return 1;
   while (receive(incoming)) {
     switch (incoming.request.type) {
-      case RequestType::kClone: clone(incoming); break;
+      case RequestType::kClone:
+        clone(incoming);
+        break;
       case RequestType::kFork:
         if (fork_child(incoming)) {
           if (!report(become_child(incoming))) return 1;
           continue;
         }
         break;
-      case RequestType::kStart: answer({-1, EPROTO}); break;
+      case RequestType::kStart:
+        answer({-1, EPROTO});
+        break;
     }
     close_fds(incoming);
   }

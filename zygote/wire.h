@@ -51,7 +51,7 @@ struct Ready {
   std::uint32_t type = kType;
   ReadyStep step = ReadyStep::kNone;  ///< the stage that failed; kNone is success
   std::int64_t import_us = 0;
-  char error[496] = {};               ///< what failed, for a person; NUL terminated
+  char error[496] = {};  ///< what failed, for a person; NUL terminated
 
   static constexpr std::uint32_t kType = 0x72656479;
 };

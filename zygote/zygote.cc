@@ -22,9 +22,9 @@ constexpr Millis kCloneTimeout{1'000};
 /// The whole environment of a zygote: nothing of sockd's may reach user code. BLAS and OpenMP
 /// must not start threads while packages are imported.
 std::vector<std::string> zygote_environment() {
-  return {"PATH=/usr/bin:/bin",      "HOME=/tmp",           "TMPDIR=/tmp",
-          "LANG=C.UTF-8",            "OPENBLAS_NUM_THREADS=1", "OMP_NUM_THREADS=1",
-          "MKL_NUM_THREADS=1",       "MPLBACKEND=Agg",      "MPLCONFIGDIR=/tmp"};
+  return {"PATH=/usr/bin:/bin",     "HOME=/tmp",         "TMPDIR=/tmp",       "LANG=C.UTF-8",
+          "OPENBLAS_NUM_THREADS=1", "OMP_NUM_THREADS=1", "MKL_NUM_THREADS=1", "MPLBACKEND=Agg",
+          "MPLCONFIGDIR=/tmp"};
 }
 
 }  // namespace
@@ -86,8 +86,7 @@ asio::awaitable<Result<>> Zygote::await_ready(Clock::time_point deadline) {
 
 asio::awaitable<Result<Process>> Zygote::receive_clone() {
   CloneReply reply;
-  auto received =
-      co_await control_.receive(writable_bytes_of(reply), Clock::now() + kCloneTimeout);
+  auto received = co_await control_.receive(writable_bytes_of(reply), Clock::now() + kCloneTimeout);
   if (!received) co_return std::unexpected(received.error());
   if (received->size != sizeof reply || reply.type != CloneReply::kType) {
     co_return fail(Code::kInternal, "zygote", "malformed clone reply");

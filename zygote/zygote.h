@@ -15,8 +15,8 @@
 namespace sock::zygote {
 
 struct ZygoteOptions {
-  std::string program;          ///< path of sock-zygote
-  int keeper = -1;              ///< pidfd of the keeper; borrowed during start()
+  std::string program;  ///< path of sock-zygote
+  int keeper = -1;      ///< pidfd of the keeper; borrowed during start()
   ZygoteConfig config;
   std::function<Result<>(pid_t)> place;  ///< puts it in a cgroup before it runs
   Millis import_timeout{60'000};

@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "manager/calls/call.h"
 #include "manager/api/json_check.h"
+#include "manager/calls/call.h"
 
 namespace sock::manager {
 

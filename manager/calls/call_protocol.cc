@@ -53,7 +53,8 @@ asio::awaitable<Result<>> send_call(asio::posix::stream_descriptor& connection,
   call.id_length = static_cast<std::uint32_t>(id.size());
   call.environment_length = static_cast<std::uint32_t>(environment.size());
   call.event_length = event.size();
-  const FrameHeader header{FrameHeader::kMagic, static_cast<std::uint32_t>(zygote::FrameType::kCall),
+  const FrameHeader header{FrameHeader::kMagic,
+                           static_cast<std::uint32_t>(zygote::FrameType::kCall),
                            sizeof call + spec.handler.size() + spec.name.size() + id.size() +
                                environment.size() + event.size()};
   std::string head;

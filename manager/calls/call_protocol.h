@@ -16,7 +16,7 @@ struct CallReply {
   bool succeeded = false;
   std::int64_t init_us = 0;  ///< by the sandbox's own clock; negative values are made 0
   std::int64_t run_us = 0;
-  std::string json;          ///< the result, or {"errorType","errorMessage","stackTrace"}
+  std::string json;  ///< the result, or {"errorType","errorMessage","stackTrace"}
 };
 
 /// Sends one call to a parked clone. Fails when the sandbox dies meanwhile.

@@ -33,8 +33,8 @@ constexpr int kMostAttempts = 3;
 constexpr int kInternalExit = 125;
 
 CallError to_call_error(const Error& error) {
-  return CallError{error.code, "Sandbox." + std::string(to_string(error.code)), error.describe(),
-                   {}};
+  return CallError{
+      error.code, "Sandbox." + std::string(to_string(error.code)), error.describe(), {}};
 }
 
 }  // namespace
@@ -64,7 +64,7 @@ struct Dispatcher::Running {
   Ending ending = Ending::kNone;
   std::string bad_reply;
   LogBuffer logs;
-  bool logs_ended = true;  ///< false while the log pipe is being read
+  bool logs_ended = true;        ///< false while the log pipe is being read
   asio::steady_timer logs_done;  ///< cancelled when the log pipe reaches its end
 };
 
@@ -109,8 +109,8 @@ asio::awaitable<CallRecord> Dispatcher::invoke(std::shared_ptr<const Function> f
     on_settled_(record);
     co_return record;
   }
-  auto call = std::make_shared<Running>(executor_, function, id, std::move(*clone),
-                                        options_.log_bytes);
+  auto call =
+      std::make_shared<Running>(executor_, function, id, std::move(*clone), options_.log_bytes);
   running_[id] = call;
   if (cancelled) call->end(Ending::kCancelled);
   auto prepared = co_await prepare(*call);
@@ -190,8 +190,8 @@ asio::awaitable<void> Dispatcher::run(std::shared_ptr<Running> call, std::string
   });
   call->logs_ended = false;
   asio::co_spawn(executor_, collect_logs(call), asio::detached);
-  auto sent = co_await send_call(call->clone->connection, *call->function, call->id, event,
-                                 call->deadline);
+  auto sent =
+      co_await send_call(call->clone->connection, *call->function, call->id, event, call->deadline);
   if (!sent) co_return;
   auto reply = co_await read_reply(call->clone->connection, options_.result_bytes);
   if (call->ending != Ending::kNone) co_return;
@@ -218,8 +218,7 @@ asio::awaitable<void> Dispatcher::run(std::shared_ptr<Running> call, std::string
 asio::awaitable<void> Dispatcher::collect_logs(std::shared_ptr<Running> call) {
   std::array<char, 16 << 10> buffer;
   for (;;) {
-    auto [error, n] =
-        co_await call->clone->log.async_read_some(asio::buffer(buffer), kNoThrow);
+    auto [error, n] = co_await call->clone->log.async_read_some(asio::buffer(buffer), kNoThrow);
     if (error) break;
     call->logs.append(std::string_view(buffer.data(), n));
   }

@@ -8,12 +8,12 @@
 #include <string>
 #include <unordered_map>
 
+#include "manager/api/json_check.h"
 #include "manager/calls/admission.h"
 #include "manager/calls/call.h"
-#include "manager/functions/function.h"
-#include "manager/api/json_check.h"
 #include "manager/calls/slot_stock.h"
 #include "manager/calls/zygote_tree.h"
+#include "manager/functions/function.h"
 
 namespace sock::manager {
 
@@ -27,8 +27,8 @@ struct DispatcherOptions {
 class Dispatcher {
  public:
   /// `on_settled` gets every call's complete record, those that failed early too.
-  Dispatcher(boost::asio::any_io_executor executor, DispatcherOptions options,
-             Admission& admission, ZygoteTree& zygotes, SlotStock& slots,
+  Dispatcher(boost::asio::any_io_executor executor, DispatcherOptions options, Admission& admission,
+             ZygoteTree& zygotes, SlotStock& slots,
              std::function<void(const CallRecord&)> on_settled);
   ~Dispatcher();
 

@@ -29,9 +29,8 @@ asio::awaitable<Result<>> await_exit(const asio::any_io_executor& executor, int 
 }  // namespace
 
 SlotStock::SlotStock(asio::any_io_executor executor, SlotStockOptions options,
-                     netns::NetnsPool& netns, sandbox::Keeper& keeper,
-                     sandbox::CgroupPool& cgroups, Worker& cgroup_worker, UidPool& uids,
-                     Ledger& ledger)
+                     netns::NetnsPool& netns, sandbox::Keeper& keeper, sandbox::CgroupPool& cgroups,
+                     Worker& cgroup_worker, UidPool& uids, Ledger& ledger)
     : executor_(std::move(executor)),
       options_(options),
       netns_(netns),
@@ -110,14 +109,15 @@ asio::awaitable<Obituary> SlotStock::bury(std::unique_ptr<Slot> slot, Process cl
   if (clone.valid()) {
     clone.signal(SIGKILL);
     auto ended = co_await await_exit(executor_, clone.pidfd());
-    if (!ended) spdlog::error("sandbox {} does not die: {}", slot->cgroup.name(),
-                              ended.error().describe());
+    if (!ended)
+      spdlog::error("sandbox {} does not die: {}", slot->cgroup.name(), ended.error().describe());
     obituary.exit = clone.try_reap();
   }
   // pid 1 ends only after everything else in its pid namespace (pid_namespaces(7)).
   auto emptied = co_await await_exit(executor_, slot->shell.pidfd());
-  if (!emptied) spdlog::error("init of sandbox {} does not die: {}", slot->cgroup.name(),
-                              emptied.error().describe());
+  if (!emptied)
+    spdlog::error("init of sandbox {} does not die: {}", slot->cgroup.name(),
+                  emptied.error().describe());
   auto settle = [this, &slot] {
     auto usage = slot->cgroup.usage();
     cgroups_.give_back(std::move(slot->cgroup));

@@ -8,8 +8,8 @@
 #include <optional>
 
 #include "base/process.h"
-#include "manager/state/ledger.h"
 #include "manager/calls/uid_pool.h"
+#include "manager/state/ledger.h"
 #include "manager/worker.h"
 #include "netns-pool/netns_pool.h"
 #include "sandbox/cgroup.h"
@@ -35,8 +35,8 @@ struct Obituary {
 };
 
 struct SlotStockOptions {
-  std::size_t stock = 4;       ///< slots kept ready
-  sandbox::Limits limits;      ///< in force in a fresh slot
+  std::size_t stock = 4;   ///< slots kept ready
+  sandbox::Limits limits;  ///< in force in a fresh slot
 };
 
 /// Prepares slots ahead of demand and takes dead ones apart. On the event loop; not thread safe.

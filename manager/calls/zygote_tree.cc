@@ -135,16 +135,16 @@ asio::awaitable<void> ZygoteTree::start_node(std::shared_ptr<ZygoteNode> node) {
     mark_failed(*node, started.error());
     co_return;
   }
-  auto ticket = ledger_.record(LedgerKind::kZygote, display_name(*node),
-                               (*started)->process().pid());
+  auto ticket =
+      ledger_.record(LedgerKind::kZygote, display_name(*node), (*started)->process().pid());
   if (ticket) node->ticket = std::make_unique<LedgerTicket>(std::move(*ticket));
   node->zygote = std::move(*started);
   const std::weak_ptr<ZygoteNode> weak = node;
   auto on_failure = [this, weak](const Error& error) {
     if (const auto alive = weak.lock()) mark_failed(*alive, error);
   };
-  node->stock = std::make_shared<CloneStock>(executor_, options_.stock, node->zygote, slots_,
-                                             on_failure);
+  node->stock =
+      std::make_shared<CloneStock>(executor_, options_.stock, node->zygote, slots_, on_failure);
   node->state = ZygoteNode::State::kReady;
   node->error.clear();
   node->failures = 0;

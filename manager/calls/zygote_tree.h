@@ -23,19 +23,19 @@ struct ZygoteNode {
   enum class State {
     kStarting,
     kReady,
-    kFailed,   ///< its packages cannot be a zygote, or it died; tried again after `retry_at`
+    kFailed,  ///< its packages cannot be a zygote, or it died; tried again after `retry_at`
   };
 
   pkgcache::ZygoteSpec spec;
   State state = State::kStarting;
-  std::shared_ptr<zygote::Zygote> zygote;   ///< set when ready
-  std::shared_ptr<CloneStock> stock;        ///< set when ready
+  std::shared_ptr<zygote::Zygote> zygote;  ///< set when ready
+  std::shared_ptr<CloneStock> stock;       ///< set when ready
   std::unique_ptr<LedgerTicket> ticket;
-  std::string error;                        ///< of the latest failure
-  unsigned failures = 0;                    ///< in a row
+  std::string error;      ///< of the latest failure
+  unsigned failures = 0;  ///< in a row
   Clock::time_point retry_at{};
   Clock::time_point ready_at{};
-  std::uint64_t clones = 0;                 ///< ever made from it
+  std::uint64_t clones = 0;  ///< ever made from it
 
   [[nodiscard]] std::string packages() const;  ///< "numpy,pandas"; "" is the bare interpreter
 };
@@ -47,7 +47,7 @@ struct ZygoteChoice {
 };
 
 struct ZygoteTreeOptions {
-  zygote::ZygoteOptions root;               ///< program, keeper, search path, filter, place
+  zygote::ZygoteOptions root;  ///< program, keeper, search path, filter, place
   CloneStockOptions stock;
   Millis import_timeout{60'000};
 };
@@ -102,8 +102,8 @@ class ZygoteTree {
   pkgcache::ZygotePlan plan_;
   std::map<std::string, std::uint32_t> keep_ready_;
   std::map<std::string, std::shared_ptr<ZygoteNode>> nodes_;
-  std::vector<std::shared_ptr<ZygoteNode>> ready_;            ///< what choose() may pick,
-  std::vector<std::vector<pkgcache::Package>> ready_sets_;    ///< and their packages
+  std::vector<std::shared_ptr<ZygoteNode>> ready_;          ///< what choose() may pick,
+  std::vector<std::vector<pkgcache::Package>> ready_sets_;  ///< and their packages
   bool reconciling_ = false;
   bool dirty_ = false;
   bool stopping_ = false;

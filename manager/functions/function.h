@@ -17,25 +17,25 @@ enum class Network { kNone };
 
 /// What the deployer asked for, after defaults and caps; everything `describe` shows.
 struct FunctionSpec {
-  std::string name;                           ///< ^[a-z0-9][a-z0-9_.-]{0,63}$
-  std::string handler = "handler.handler";    ///< module.function
-  std::vector<std::string> requirements;      ///< as written, one requirement a line
-  std::vector<pkgcache::Package> packages;    ///< the exact closure, sorted by name
+  std::string name;                         ///< ^[a-z0-9][a-z0-9_.-]{0,63}$
+  std::string handler = "handler.handler";  ///< module.function
+  std::vector<std::string> requirements;    ///< as written, one requirement a line
+  std::vector<pkgcache::Package> packages;  ///< the exact closure, sorted by name
   sandbox::Limits limits;
-  Millis timeout{30'000};                     ///< wall-clock time of one call
+  Millis timeout{30'000};  ///< wall-clock time of one call
   Network network = Network::kNone;
   std::map<std::string, std::string> environment;
-  std::uint32_t keep_ready = 0;               ///< parked clones kept whatever the demand
+  std::uint32_t keep_ready = 0;  ///< parked clones kept whatever the demand
 };
 
 /// One immutable deployed generation of a function.
 struct Function {
   FunctionSpec spec;
-  std::uint64_t generation = 0;    ///< grows with every deploy of the name
-  std::filesystem::path code;      ///< folder that becomes /var/task
+  std::uint64_t generation = 0;  ///< grows with every deploy of the name
+  std::filesystem::path code;    ///< folder that becomes /var/task
   std::uint64_t code_bytes = 0;
-  std::string sha256;              ///< of the code's files and names
-  std::int64_t deployed_at = 0;    ///< seconds since the epoch
+  std::string sha256;            ///< of the code's files and names
+  std::int64_t deployed_at = 0;  ///< seconds since the epoch
 };
 
 }  // namespace sock::manager

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "manager/settings/config.h"
 #include "manager/functions/function.h"
+#include "manager/settings/config.h"
 
 namespace sock::manager {
 

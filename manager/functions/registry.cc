@@ -17,8 +17,8 @@
 #include "manager/functions/handler.h"
 #include "manager/functions/reclaimer.h"
 #include "manager/functions/registry_files.h"
-#include "manager/settings/text.h"
 #include "manager/functions/tree.h"
+#include "manager/settings/text.h"
 #include "manager/settings/units.h"
 
 namespace sock::manager {

@@ -14,8 +14,8 @@
 #include "base/file.h"
 #include "manager/functions/function_json.h"
 #include "manager/functions/function_options.h"
-#include "manager/settings/text.h"
 #include "manager/functions/tree.h"
+#include "manager/settings/text.h"
 
 namespace sock::manager {
 namespace {

@@ -97,8 +97,9 @@ TEST(SeccompPolicy, HighArgumentBitsChangeNoVerdict) {
   EXPECT_EQ(under_filter([netlink] { return ::syscall(SYS_socket, netlink, SOCK_RAW, 0); }),
             EAFNOSUPPORT);
   const unsigned long unix_family = (1UL << 40) | AF_UNIX;
-  EXPECT_EQ(under_filter([unix_family] { return ::syscall(SYS_socket, unix_family, SOCK_STREAM, 0); }),
-            kAllowed);
+  EXPECT_EQ(
+      under_filter([unix_family] { return ::syscall(SYS_socket, unix_family, SOCK_STREAM, 0); }),
+      kAllowed);
 }
 
 TEST(SeccompPolicy, KillsForeignEntries) {

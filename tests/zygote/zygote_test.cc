@@ -118,8 +118,8 @@ class ZygoteTest : public testing::Test {
     const Fd folder(::open(task_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     auto task = sandbox::task_mount(folder.get());
     EXPECT_TRUE(task) << task.error().describe();
-    auto attached = run(loop_, clone.shell.attach(std::move(*task), 1 << 20,
-                                                  Clock::now() + Millis(2000)));
+    auto attached =
+        run(loop_, clone.shell.attach(std::move(*task), 1 << 20, Clock::now() + Millis(2000)));
     EXPECT_TRUE(attached) << attached.error().describe();
     const std::string handler = "handler.handler", name = "test", id = "id-1";
     CallHeader call;
@@ -226,6 +226,40 @@ TEST_F(ZygoteTest, TwoClonesDoNotShareRandomness) {
   }
 }
 
+TEST_F(ZygoteTest, ForkedWorkBehavesInAClone) {
+  // What is held back at fork in a zygote's clones must be there for the forks a handler makes.
+  auto zygote = run(loop_, Zygote::start(options()));
+  ASSERT_TRUE(zygote);
+  std::string payload;
+  Confined clone = make(**zygote, 1001);
+  ASSERT_EQ(read_type(clone.connection.get(), payload), FrameType::kParked);
+  const std::string source =
+      "import concurrent.futures, logging, multiprocessing, os, random, threading\n"
+      "def draw(pipe):\n"
+      "    logging.getLogger('x').warning('from the child')\n"
+      "    pipe.send([random.random(), threading.main_thread().native_id == os.getpid()])\n"
+      "def handler(event):\n"
+      "    main = threading.main_thread().native_id == threading.get_native_id()\n"
+      "    held, done = threading.Event(), threading.Event()\n"
+      "    lock = logging.getLogger().handlers or logging.basicConfig()\n"
+      "    def hold():\n"
+      "        logging._acquireLock(); held.set(); done.wait(); logging._releaseLock()\n"
+      "    thread = threading.Thread(target=hold); thread.start(); held.wait()\n"
+      "    threading.Timer(0.2, done.set).start()\n"
+      "    context = multiprocessing.get_context('fork')\n"
+      "    values = []\n"
+      "    for _ in range(2):\n"
+      "        ours, theirs = context.Pipe()\n"
+      "        child = context.Process(target=draw, args=(theirs,)); child.start()\n"
+      "        values.append(ours.recv() if ours.poll(20) else None); child.join(20)\n"
+      "    thread.join()\n"
+      "    with concurrent.futures.ThreadPoolExecutor(2) as pool:\n"
+      "        squares = list(pool.map(lambda n: n * n, range(4)))\n"
+      "    return [main, values[0] is not None and values[0] != values[1],\n"
+      "            [v and v[1] for v in values], squares]\n";
+  EXPECT_EQ(call(clone, source, "{}"), "[true,true,[true,true],[0,1,4,9]]");
+}
+
 TEST_F(ZygoteTest, RefusesPackagesThatMisbehaveAtImport) {
   struct Case {
     const char* name;
@@ -234,7 +268,8 @@ TEST_F(ZygoteTest, RefusesPackagesThatMisbehaveAtImport) {
   };
   const Case cases[] = {
       {"raises", "raise RuntimeError('no thanks')\n", "no thanks"},
-      {"threads", "import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\n",
+      {"threads",
+       "import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\n",
        "threads are running"},
       {"descriptors", "import os\nkept = os.open('/dev/null', os.O_RDONLY)\n", "is open on"},
       {"shares", "import mmap\nkept = mmap.mmap(-1, 4096)\n", "writable shared memory"},
