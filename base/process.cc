@@ -68,7 +68,9 @@ Result<pid_t> pid_of(int pidfd) {
   auto text = read_file(AT_FDCWD, "/proc/self/fdinfo/" + std::to_string(pidfd));
   if (!text) return std::unexpected(text.error());
   const auto at = text->find("\nPid:");
-  const int pid = at == std::string::npos ? -1 : std::atoi(text->c_str() + at + 5);
+  const int pid = at == std::string::npos
+                      ? -1
+                      : static_cast<int>(std::strtol(text->c_str() + at + 5, nullptr, 10));
   if (pid <= 0) return fail(Code::kInternal, "pid of pidfd", "the process is gone");
   return pid;
 }

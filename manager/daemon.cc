@@ -72,7 +72,7 @@ json::array to_array(const Strings& strings) {
 
 }  // namespace
 
-Daemon::Daemon(Config config, asio::any_io_executor executor)
+Daemon::Daemon(Config config, const asio::any_io_executor& executor)
     : config_(std::move(config)),
       executor_(executor),
       uids_(kFirstUid, config_.ids.count - kReservedAtTop),

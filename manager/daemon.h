@@ -59,7 +59,7 @@ class Daemon final : public Service {
   std::string metrics() override;
 
  private:
-  explicit Daemon(Config config, boost::asio::any_io_executor executor);
+  explicit Daemon(Config config, const boost::asio::any_io_executor& executor);
 
   [[nodiscard]] boost::asio::awaitable<Result<>> build();
   [[nodiscard]] Result<> open_state();

@@ -170,7 +170,7 @@ int run(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   asio::io_context loop(1);
   int status = 1;
-  asio::co_spawn(loop, live(std::move(*config), *drain), [&](std::exception_ptr, int value) {
+  asio::co_spawn(loop, live(std::move(*config), *drain), [&](const std::exception_ptr&, int value) {
     status = value;
     loop.stop();
   });

@@ -6,7 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <optional>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -23,10 +23,10 @@ class Worker {
   template <class Function>
   [[nodiscard]] boost::asio::awaitable<std::invoke_result_t<Function>> run(Function function) {
     namespace asio = boost::asio;
-    std::optional<std::invoke_result_t<Function>> value;
+    std::unique_ptr<std::invoke_result_t<Function>> value;
     auto initiate = [this, &value, &function](auto handler) {
       auto job = [&value, &function, handler = std::move(handler)]() mutable {
-        value.emplace(function());
+        value = std::make_unique<std::invoke_result_t<Function>>(function());
         const auto executor = asio::get_associated_executor(handler);
         asio::post(executor, std::move(handler));
       };

@@ -144,7 +144,7 @@ asio::awaitable<Result<Netns>> NetnsPool::State::lease(Self self) {
   auto woken = co_await waiter->timer.async_wait(asio::as_tuple(asio::use_awaitable));
   (void)woken;
   // First: a timer that ran out may still find that it was served before it got its turn.
-  if (waiter->outcome) co_return std::move(*waiter->outcome);
+  if (auto outcome = std::exchange(waiter->outcome, std::nullopt)) co_return std::move(*outcome);
   std::erase(self->waiters_, waiter);
   std::string message =
       "none was built within " + std::to_string(self->options_.build_timeout.count()) + " ms";

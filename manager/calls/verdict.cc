@@ -19,10 +19,14 @@ namespace {
 constexpr int kTimeoutExit = 124;  // as timeout(1)
 constexpr int kSignalBase = 128;   // as sh(1)
 
+void set_error(CallRecord& record, int exit_code, CallError error) {
+  record.exit_code = exit_code;
+  record.error = std::move(error);
+}
+
 void set_error(CallRecord& record, int exit_code, Code code, std::string type,
                std::string message) {
-  record.exit_code = exit_code;
-  record.error = CallError{code, std::move(type), std::move(message), {}};
+  set_error(record, exit_code, CallError{code, std::move(type), std::move(message), {}});
 }
 
 std::string text_of(const json::object& object, std::string_view key) {
@@ -72,11 +76,12 @@ void judge_exception(CallRecord& record, const std::string& text) {
                      "the sandbox reported an exception that cannot be read");
   }
   const json::object& object = value.get_object();
-  set_error(record, 1, Code::kAppError, text_of(object, "errorType"),
-            text_of(object, "errorMessage"));
-  if (record.error->type.empty()) record.error->type = "Exception";
+  CallError raised{
+      Code::kAppError, text_of(object, "errorType"), text_of(object, "errorMessage"), {}};
+  if (raised.type.empty()) raised.type = "Exception";
   const auto* trace = object.if_contains("stackTrace");
-  if (trace != nullptr && trace->is_array()) record.error->stack_trace = json::serialize(*trace);
+  if (trace != nullptr && trace->is_array()) raised.stack_trace = json::serialize(*trace);
+  set_error(record, 1, std::move(raised));
 }
 
 }  // namespace sock::manager
