@@ -6,6 +6,7 @@
 
 #include "cli/api_error.h"
 #include "cli/fields.h"
+#include "cli/stats_view.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "cli/zygote_tree.h"
@@ -88,7 +89,21 @@ Outcome<int> show_packages(Context& context) {
 }
 
 Outcome<int> show_stats(Context& context) {
-  return show_fields(context, "/v1/health", "the state of sockd");
+  auto answer = get(context, "/v1/health", "the state of sockd");
+  if (!answer) return std::unexpected(answer.error());
+  // The counters come from the segment that sockd shares, without asking it; where that cannot be
+  // read (another host's socket, no permission) its health is still worth showing.
+  const auto reader = manager::StatsReader::open(text_of(answer->fields, "stats_segment"));
+  const auto stats = reader ? reader->read() : std::unexpected(reader.error());
+  if (stats) {
+    for (const auto& field : stats_fields(*stats)) answer->fields[field.key()] = field.value();
+  }
+  if (context.format == Format::kJson) {
+    print_document(context, boost::json::serialize(answer->fields));
+  } else {
+    print_fields(context.console.out, answer->fields);
+  }
+  return 0;
 }
 
 Outcome<int> show_version(Context& context) {
