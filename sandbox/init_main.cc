@@ -153,6 +153,9 @@ void clone_shell(const Request& request) {
   clone_args args{};
   args.flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
+  // The kernel reaps only those by itself that would have sent the SIGCHLD we ignore; any other
+  // shell would stay a zombie for as long as the keeper lives.
+  args.exit_signal = SIGCHLD;
   const long pid = ::syscall(SYS_clone3, &args, sizeof args);
   if (pid == 0) run_shell(request);
   if (pid < 0) {
