@@ -65,7 +65,12 @@ void CloneStock::shrink_if_idle() {
 }
 
 void CloneStock::refill() {
-  while (!stopping_ && refilling_ < kParallel && clones_.size() + refilling_ < target_) {
+  const std::size_t have = clones_.size() + refilling_;
+  if (stopping_ || have >= target_) return;
+  // Counted before the first one starts: a loop that fails at once is over when co_spawn returns,
+  // and must not be started again and again from here.
+  const std::size_t loops = std::min<std::size_t>(kParallel - refilling_, target_ - have);
+  for (std::size_t i = 0; i < loops; ++i) {
     ++refilling_;
     auto keep_alive = [](std::shared_ptr<CloneStock> self) -> asio::awaitable<void> {
       co_await self->refill_loop();

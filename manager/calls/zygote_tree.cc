@@ -131,6 +131,8 @@ asio::awaitable<void> ZygoteTree::start_node(std::shared_ptr<ZygoteNode> node) {
     options.import_timeout = options_.import_timeout;
     started = co_await zygote::Zygote::start(std::move(options));
   }
+  // Stopped meanwhile: whatever started dies with `started`.
+  if (stopping_) co_return;
   if (!started) {
     mark_failed(*node, started.error());
     co_return;

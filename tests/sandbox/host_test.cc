@@ -33,7 +33,7 @@ int in_child(const std::function<int()>& body) {
 TEST(KernelRelease, ReadsWhatDistributionsWrite) {
   EXPECT_EQ(parse_kernel_release("6.1.0-13-amd64"), (KernelVersion{6, 1}));
   EXPECT_EQ(parse_kernel_release("5.14"), (KernelVersion{5, 14}));
-  EXPECT_EQ(parse_kernel_release("6.18.44-fc-v669"), (KernelVersion{6, 18}));
+  EXPECT_EQ(parse_kernel_release("6.18.44-cloud-amd64"), (KernelVersion{6, 18}));
   EXPECT_EQ(parse_kernel_release("10.0-rc1"), (KernelVersion{10, 0}));
 }
 
