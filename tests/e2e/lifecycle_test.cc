@@ -46,6 +46,19 @@ TEST_F(Lifecycle, StopsCleanly) {
   expect_nothing_left(daemon);
 }
 
+TEST_F(Lifecycle, StopsWhileZygotesAreStarting) {
+  // The default sets (numpy, pandas) are being imported for the whole of this time.
+  for (const int wait_ms : {0, 50, 150, 300, 600}) {
+    Daemon daemon;
+    ASSERT_TRUE(daemon.start());
+    std::this_thread::sleep_for(Millis(wait_ms));
+    const auto before = Clock::now();
+    EXPECT_EQ(daemon.stop(), 0) << "after " << wait_ms << " ms";
+    EXPECT_LT(Clock::now() - before, Millis(10'000)) << "after " << wait_ms << " ms";
+    expect_nothing_left(daemon);
+  }
+}
+
 TEST_F(Lifecycle, FunctionsSurviveARestart) {
   Daemon daemon;
   ASSERT_TRUE(daemon.start());
