@@ -1,17 +1,15 @@
 #include "manager/daemon.h"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json/array.hpp>
 
-#include "base/channel.h"
+#include "base/await_exit.h"
 #include "base/spawn.h"
 #include "manager/doctor.h"
 #include "manager/functions/function_options.h"
@@ -255,9 +253,7 @@ asio::awaitable<void> Daemon::shutdown(Clock::time_point deadline) {
 }
 
 asio::awaitable<Error> Daemon::failure() {
-  Fd pidfd(::fcntl(keeper_->pidfd(), F_DUPFD_CLOEXEC, 3));
-  asio::posix::stream_descriptor descriptor(executor_, pidfd.release());
-  auto ended = co_await wait_readable(descriptor, Clock::time_point::max());
+  auto ended = co_await await_exit(keeper_->pidfd(), Clock::time_point::max());
   if (ended && !draining_) {
     co_return Error{Code::kInternal, "keeper", 0, "sock-init died, and all sandboxes with it"};
   }

@@ -10,6 +10,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <cstring>
 
+#include "base/await_exit.h"
 #include "base/file.h"
 #include "base/spawn.h"
 #include "sandbox/wire.h"
@@ -127,12 +128,8 @@ asio::awaitable<Result<>> Keeper::build_root() {
 }
 
 asio::awaitable<bool> Keeper::stop(Clock::time_point deadline) {
-  const auto executor = co_await asio::this_coro::executor;
   process_.signal(SIGKILL);
-  Fd pidfd(::fcntl(process_.pidfd(), F_DUPFD_CLOEXEC, 3));
-  if (!pidfd) co_return false;
-  asio::posix::stream_descriptor descriptor(executor, pidfd.release());
-  auto ended = co_await wait_readable(descriptor, deadline);
+  auto ended = co_await await_exit(process_.pidfd(), deadline);
   if (ended) co_return process_.try_reap().has_value();
   // Its destructor would wait for ever.
   const Fd abandoned = process_.release();

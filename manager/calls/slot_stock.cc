@@ -1,12 +1,12 @@
 #include "manager/calls/slot_stock.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include "base/await_exit.h"
 
 namespace sock::manager {
 
@@ -16,15 +16,6 @@ namespace {
 
 /// The kernel needs milliseconds to tear a sandbox down, even one full of forks.
 constexpr Millis kDeathTimeout{5'000};
-
-/// Waits until the process behind a pidfd has ended.
-asio::awaitable<Result<>> await_exit(const asio::any_io_executor& executor, int pidfd) {
-  Fd own(::fcntl(pidfd, F_DUPFD_CLOEXEC, 3));
-  if (!own) co_return fail_errno("dup", "pidfd");
-  asio::posix::stream_descriptor descriptor(executor, own.release());
-  const auto deadline = Clock::now() + kDeathTimeout;
-  co_return co_await wait_readable(descriptor, deadline);
-}
 
 }  // namespace
 
@@ -108,13 +99,13 @@ asio::awaitable<Obituary> SlotStock::bury(std::unique_ptr<Slot> slot, Process cl
   slot->shell.kill();
   if (clone.valid()) {
     clone.signal(SIGKILL);
-    auto ended = co_await await_exit(executor_, clone.pidfd());
+    auto ended = co_await await_exit(clone.pidfd(), Clock::now() + kDeathTimeout);
     if (!ended)
       spdlog::error("sandbox {} does not die: {}", slot->cgroup.name(), ended.error().describe());
     obituary.exit = clone.try_reap();
   }
   // pid 1 ends only after everything else in its pid namespace (pid_namespaces(7)).
-  auto emptied = co_await await_exit(executor_, slot->shell.pidfd());
+  auto emptied = co_await await_exit(slot->shell.pidfd(), Clock::now() + kDeathTimeout);
   if (!emptied)
     spdlog::error("init of sandbox {} does not die: {}", slot->cgroup.name(),
                   emptied.error().describe());

@@ -1,13 +1,12 @@
 #include "manager/calls/zygote_tree.h"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 
+#include "base/await_exit.h"
 #include "pkgcache/match.h"
 
 namespace sock::manager {
@@ -162,10 +161,7 @@ asio::awaitable<void> ZygoteTree::start_node(std::shared_ptr<ZygoteNode> node) {
 
 asio::awaitable<void> ZygoteTree::watch(std::shared_ptr<ZygoteNode> node,
                                         std::shared_ptr<zygote::Zygote> zygote) {
-  Fd pidfd(::fcntl(zygote->process().pidfd(), F_DUPFD_CLOEXEC, 3));
-  if (!pidfd) co_return;
-  asio::posix::stream_descriptor descriptor(executor_, pidfd.release());
-  auto ended = co_await wait_readable(descriptor, Clock::time_point::max());
+  auto ended = co_await await_exit(zygote->process().pidfd(), Clock::time_point::max());
   const bool current = node->zygote == zygote && node->state == ZygoteNode::State::kReady;
   if (!ended || !current || stopping_) co_return;
   mark_failed(*node, Error{Code::kInternal, "zygote", 0, "it died"});
