@@ -1,7 +1,5 @@
 #include "manager/calls/clone_stock.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -17,19 +15,14 @@ constexpr Millis kIdle{10'000};
 /// Clones in the making at a time: one in the zygote while another confines itself.
 constexpr unsigned kParallel = 2;
 
-asio::awaitable<void> bury(std::unique_ptr<Clone> clone, SlotStock& slots) {
-  co_await slots.bury(std::move(clone->slot), std::move(clone->process));
-}
-
 }  // namespace
 
-CloneStock::CloneStock(asio::any_io_executor executor, CloneStockOptions options,
-                       std::shared_ptr<zygote::Zygote> zygote, SlotStock& slots,
-                       std::function<void(const Error&)> on_failure)
+CloneStock::CloneStock(asio::any_io_executor executor, CloneStockOptions options, CloneMaker make,
+                       CloneBurier bury, std::function<void(const Error&)> on_failure)
     : executor_(std::move(executor)),
       options_(options),
-      zygote_(std::move(zygote)),
-      slots_(slots),
+      make_(std::move(make)),
+      bury_(std::move(bury)),
       on_failure_(std::move(on_failure)),
       target_(options.min) {}
 
@@ -47,7 +40,7 @@ std::unique_ptr<Clone> CloneStock::take() {
     clone = std::move(clones_.front());
     clones_.pop_front();
     // One that died while parked is nobody's call's fault.
-    if (!clone->alive()) asio::co_spawn(executor_, bury(std::move(clone), slots_), asio::detached);
+    if (!clone->alive()) asio::co_spawn(executor_, bury_(std::move(clone)), asio::detached);
   }
   if (!clone) {
     const std::uint32_t most = std::max(options_.min, options_.max);
@@ -81,13 +74,13 @@ void CloneStock::refill() {
 
 asio::awaitable<void> CloneStock::refill_loop() {
   while (!stopping_ && clones_.size() + refilling_ <= target_) {
-    auto clone = co_await make_clone(zygote_, slots_);
+    auto clone = co_await make_();
     if (!clone) {
       if (!stopping_ && clone.error().code != Code::kDraining) on_failure_(clone.error());
       break;
     }
     if (stopping_) {
-      co_await bury(std::move(*clone), slots_);
+      co_await bury_(std::move(*clone));
       break;
     }
     clones_.push_back(std::move(*clone));
@@ -100,7 +93,7 @@ asio::awaitable<void> CloneStock::stop() {
   while (!clones_.empty()) {
     auto clone = std::move(clones_.front());
     clones_.pop_front();
-    co_await bury(std::move(clone), slots_);
+    co_await bury_(std::move(clone));
   }
 }
 

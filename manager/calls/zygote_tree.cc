@@ -22,6 +22,10 @@ constexpr unsigned kMostDoublings = 6;
 
 constexpr const char* kRootId = "root";
 
+asio::awaitable<void> bury_clone(std::unique_ptr<Clone> clone, SlotStock& slots) {
+  co_await slots.bury(std::move(clone->slot), std::move(clone->process));
+}
+
 std::string display_name(const ZygoteNode& node) {
   return node.spec.id.empty() ? kRootId : node.spec.id;
 }
@@ -144,8 +148,9 @@ asio::awaitable<void> ZygoteTree::start_node(std::shared_ptr<ZygoteNode> node) {
   auto on_failure = [this, weak](const Error& error) {
     if (const auto alive = weak.lock()) mark_failed(*alive, error);
   };
-  node->stock =
-      std::make_shared<CloneStock>(executor_, options_.stock, node->zygote, slots_, on_failure);
+  auto make = [this, zygote = node->zygote] { return make_clone(zygote, slots_); };
+  auto bury = [this](std::unique_ptr<Clone> clone) { return bury_clone(std::move(clone), slots_); };
+  node->stock = std::make_shared<CloneStock>(executor_, options_.stock, make, bury, on_failure);
   node->state = ZygoteNode::State::kReady;
   node->error.clear();
   node->failures = 0;
