@@ -103,7 +103,8 @@ asio::awaitable<Result<>> Daemon::build() {
                                    .queue_timeout = config_.calls.queue_timeout});
   dispatcher_ = std::make_unique<Dispatcher>(
       executor_, DispatcherOptions{config_.calls.result_bytes, config_.calls.log_bytes},
-      *admission_, *zygotes_, *slots_, [this](const CallRecord& record) { settled(record); });
+      *admission_, *zygotes_, *functions_, *code_, *slots_,
+      [this](const CallRecord& record) { settled(record); });
   replan();
   asio::co_spawn(executor_, tick(), asio::detached);
   co_return Result<>{};
@@ -212,8 +213,21 @@ asio::awaitable<Result<>> Daemon::build_zygotes() {
   options.root.place = [this](pid_t pid) { return cgroups_->attach_service(pid); };
   options.stock = {config_.parked.min, config_.parked.max};
   options.import_timeout = config_.zygotes.import_timeout;
-  zygotes_ =
-      std::make_unique<ZygoteTree>(executor_, std::move(options), catalogue_, *slots_, *ledger_);
+  zygotes_ = std::make_unique<ZygoteTree>(executor_, std::move(options), catalogue_, *slots_,
+                                          memory_worker_, *ledger_);
+  auto choose = [this](const std::vector<pkgcache::Package>& packages) -> Result<CloneRecipe> {
+    auto choice = zygotes_->choose(packages);
+    if (!choice) return std::unexpected(choice.error());
+    return CloneRecipe{.zygote = choice->node->zygote, .touches = choice->node->touches};
+  };
+  code_ = std::make_unique<CodeCache>(executor_, *slots_, [choose] { return choose({}); });
+  functions_ = std::make_unique<FunctionZygotes>(
+      executor_,
+      FunctionZygoteOptions{.automatic = config_.zygotes.functions,
+                            .most = config_.zygotes.max_functions,
+                            .stock = {config_.parked.min, config_.parked.max}},
+      *slots_, memory_worker_, *code_,
+      [choose](const Function& function) { return choose(function.spec.packages); });
   co_return co_await zygotes_->start();
 }
 
@@ -236,6 +250,7 @@ asio::awaitable<void> Daemon::shutdown(Clock::time_point deadline) {
     (void)ignored;
   }
   ticker_.cancel();
+  if (functions_) co_await functions_->stop();
   if (zygotes_) co_await zygotes_->stop();
   if (slots_) co_await slots_->stop();
   if (netns_) co_await netns_->stop();
@@ -271,6 +286,7 @@ asio::awaitable<void> Daemon::tick() {
     if (error || draining_) co_return;
     if (count % kTicksPerReplan == 0) replan();
     zygotes_->tick();
+    functions_->tick();
     publish_stats();
   }
 }
@@ -285,6 +301,7 @@ void Daemon::replan() {
     if (spec.keep_ready > 0) keep_ready[pkgcache::zygote_id(spec.packages)] += spec.keep_ready;
   }
   zygotes_->adopt(planner_->plan(demands), std::move(keep_ready));
+  functions_->adopt(registry_->list());
 }
 
 void Daemon::settled(const CallRecord& record) {
@@ -380,6 +397,7 @@ asio::awaitable<Result<>> Daemon::remove(std::string name) {
   if (!removed) co_return removed;
   spdlog::info("removed {}", name);
   demand_.forget(name);
+  code_->forget(name);
   replan();
   co_return Result<>{};
 }
@@ -415,7 +433,16 @@ json::object Daemon::zygotes() {
                      {"age_s", age},
                      {"error", node->error}});
   }
-  return json::object{{"zygotes", std::move(nodes)}};
+  json::array functions;
+  for (const auto& view : functions_->list()) {
+    functions.push_back(json::object{{"function", view.function},
+                                     {"state", view.state},
+                                     {"image_bytes", view.image_bytes},
+                                     {"parked", view.parked},
+                                     {"clones", view.clones},
+                                     {"error", view.error}});
+  }
+  return json::object{{"zygotes", std::move(nodes)}, {"functions", std::move(functions)}};
 }
 
 json::object Daemon::netns() {
@@ -468,14 +495,15 @@ void Daemon::publish_stats() {
   stats_.running = dispatcher_->running();
   stats_.queued = admission_->queued();
   stats_.zygotes = zygotes_->nodes().size();
-  stats_.parked = zygotes_->parked();
+  stats_.parked = zygotes_->parked() + functions_->parked();
   stats_.netns_ready = netns_->stats().ready;
   stats_.shells = slots_->ready();
   stats_segment_->update(stats_);
 }
 
 void Daemon::update_gauges() {
-  metrics_.set_sandboxes({zygotes_->parked(), dispatcher_->running(), slots_->dying()});
+  metrics_.set_sandboxes(
+      {zygotes_->parked() + functions_->parked(), dispatcher_->running(), slots_->dying()});
   metrics_.set_queue_depth(admission_->queued());
   std::vector<Metrics::Zygote> zygotes;
   for (const auto& [id, node] : zygotes_->nodes()) {

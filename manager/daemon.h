@@ -83,6 +83,7 @@ class Daemon final : public Service {
   // In the order they are built; each uses those above it.
   Worker cgroup_worker_;
   Worker disk_worker_;
+  Worker memory_worker_;  ///< reads other processes' memory
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<StatsSegment> stats_segment_;
@@ -96,6 +97,8 @@ class Daemon final : public Service {
   UidPool uids_;
   std::unique_ptr<SlotStock> slots_;
   std::unique_ptr<ZygoteTree> zygotes_;
+  std::unique_ptr<CodeCache> code_;
+  std::unique_ptr<FunctionZygotes> functions_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<Dispatcher> dispatcher_;
   CallHistory history_;

@@ -2,12 +2,14 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
-#include <new>
 #include <string>
 
 #include "base/frame.h"
+#include "zygote/clone.h"
 #include "zygote/interpreter.h"
+#include "zygote/restore.h"
 #include "zygote/wire.h"
 
 namespace sock::zygote {
@@ -32,9 +34,11 @@ bool parse_call(std::string_view payload, interpreter::Call& call) {
   };
   call.memory_mb = header.memory_mb;
   call.deadline_ns = header.deadline_ns;
+  call.cpus = header.cpus;
   return take(header.handler_length, call.handler) && take(header.function_length, call.function) &&
          take(header.id_length, call.id) && take(header.environment_length, call.environment) &&
-         take(header.event_length, call.event) && payload.empty();
+         take(header.code_length, call.code) && take(header.event_length, call.event) &&
+         payload.empty();
 }
 
 bool answer(const Result<interpreter::Outcome>& outcome) {
@@ -46,22 +50,67 @@ bool answer(const Result<interpreter::Outcome>& outcome) {
          write_exactly(kConnectionFd, outcome->json.data(), outcome->json.size());
 }
 
-}  // namespace
+Result<interpreter::Outcome> obey(FrameType type, const interpreter::Call& call) {
+  switch (type) {
+    case FrameType::kCall:
+      return interpreter::run(call);
+    case FrameType::kPrepare:
+      return interpreter::prepare(call);
+    case FrameType::kCompile:
+      return interpreter::compile_handler(call);
+    default:
+      ::_exit(125);
+  }
+}
 
-void serve_one_call() {
-  if (!interpreter::after_clone() || !send_frame(FrameType::kParked, 0)) ::_exit(125);
+/// Reads one request and does it. The outcome's bytes belong to the interpreter.
+FrameType serve_request(Result<interpreter::Outcome>& outcome) {
   FrameHeader header;
   if (!read_exactly(kConnectionFd, &header, sizeof header)) ::_exit(0);
-  if (header.magic != FrameHeader::kMagic ||
-      header.type != static_cast<std::uint32_t>(FrameType::kCall)) {
-    ::_exit(125);
-  }
+  if (header.magic != FrameHeader::kMagic) ::_exit(125);
   std::string payload(header.length, '\0');
   interpreter::Call call;
   if (!read_exactly(kConnectionFd, payload.data(), payload.size()) || !parse_call(payload, call)) {
     ::_exit(125);
   }
-  ::_exit(answer(interpreter::run(call)) ? 0 : 125);
+  const auto type = static_cast<FrameType>(header.type);
+  outcome = obey(type, call);
+  return type;
+}
+
+/// Serves until a request was answered that is the last. From an answer on, nothing here writes
+/// anything but the stack: sockd may be recording this memory.
+void serve_requests() {
+  for (FrameType type = FrameType::kPrepare; type == FrameType::kPrepare;) {
+    Result<interpreter::Outcome> outcome = interpreter::Outcome{};
+    type = serve_request(outcome);
+    if (!answer(outcome)) ::_exit(125);
+  }
+}
+
+bool get_ready(Parking parking) {
+  if (parking.image) {
+    if (!restore_image(kImageFd)) return false;
+    renew_thread_id();
+  } else if (!interpreter::after_clone()) {
+    return false;
+  }
+  if (parking.touches && !populate(kTouchesFd)) return false;
+  ::close(kImageFd);
+  ::close(kTouchesFd);
+  return true;
+}
+
+}  // namespace
+
+void serve_one_call(Parking parking) {
+  if (!get_ready(parking) || !send_frame(FrameType::kParked, 0)) ::_exit(125);
+  serve_requests();
+  // sockd may still look at this process's memory; it ends it.
+  char byte = 0;
+  while (::read(kConnectionFd, &byte, 1) > 0 || errno == EINTR) {
+  }
+  ::_exit(0);
 }
 
 }  // namespace sock::zygote

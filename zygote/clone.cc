@@ -16,6 +16,9 @@
 namespace sock::zygote {
 namespace {
 
+/// Of a clone to be recorded, in its own pid namespace; all others are 2 there.
+constexpr pid_t kRecordedPid = 3;
+
 std::uint64_t g_tid_address = 0;
 void* g_robust_list = nullptr;
 std::size_t g_robust_list_size = 0;
@@ -23,11 +26,15 @@ std::size_t g_robust_list_size = 0;
 /// fork() without glibc: the child's thread id is written where glibc caches it, and its robust
 /// list is registered again, which the kernel forgets on a clone. glibc's own fork handlers are
 /// left out: they protect locks from other threads, and there are none (audit.h).
-long raw_clone(std::uint64_t flags, int cgroup, int& pidfd) {
+long raw_clone(const pid_t* pid_wanted, int cgroup, int& pidfd) {
   clone_args args{};
-  args.flags = flags | CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+  args.flags = CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   args.child_tid = g_tid_address;
+  if (pid_wanted != nullptr) {
+    args.set_tid = reinterpret_cast<std::uint64_t>(pid_wanted);
+    args.set_tid_size = 1;
+  }
   if (cgroup >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<std::uint64_t>(cgroup);
@@ -47,19 +54,26 @@ long raw_clone(std::uint64_t flags, int cgroup, int& pidfd) {
   ::_exit(125);
 }
 
+/// The log pipe becomes stdout and stderr, the connection 3, image and touches 4 and 5; everything
+/// else the zygote held, its control socket first, is closed by number, not by flag: a clone never
+/// execs. A message's descriptors are numbered in its order from kPidNamespaceFd + 1 up, so none is
+/// overwritten before it is moved but the shell, which has been joined.
+bool arrange_descriptors(const ClonePlan& plan) {
+  auto move = [](int from, int to) {
+    return from < 0 ? ::close(to) == 0 || errno == EBADF : ::dup3(from, to, O_CLOEXEC) >= 0;
+  };
+  return ::dup2(plan.log, 1) >= 0 && ::dup2(plan.log, 2) >= 0 &&
+         move(plan.connection, kConnectionFd) && move(plan.image, kImageFd) &&
+         move(plan.touches, kTouchesFd) && ::syscall(SYS_close_range, kTouchesFd + 1, ~0U, 0) == 0;
+}
+
 /// From here to confine() nothing may allocate, lock or log.
 [[noreturn]] void run_clone(const ClonePlan& plan) {
   using sandbox::ConfineStep;
   if (const auto joined = sandbox::join_shell(plan.shell); joined.error != 0) {
     child_die(plan.connection, joined);
   }
-  // The log pipe becomes stdout and stderr, the connection 3; everything else the zygote held,
-  // its control socket first, is closed by number, not by flag: a clone never execs.
-  if (::dup2(plan.log, 1) < 0 || ::dup2(plan.log, 2) < 0 ||
-      ::dup3(plan.connection, kConnectionFd, O_CLOEXEC) < 0 ||
-      ::syscall(SYS_close_range, kConnectionFd + 1, ~0U, 0) < 0) {
-    child_die(plan.connection, {ConfineStep::kDescriptors, errno});
-  }
+  if (!arrange_descriptors(plan)) child_die(plan.connection, {ConfineStep::kDescriptors, errno});
   char go = 0;
   if ((plan.request.flags & kAwaitGo) != 0 && !read_exactly(kConnectionFd, &go, 1)) {
     child_die(kConnectionFd, {ConfineStep::kAwaitGo, errno});
@@ -70,7 +84,7 @@ long raw_clone(std::uint64_t flags, int cgroup, int& pidfd) {
   if (const auto confined = sandbox::confine(confinement); confined.error != 0) {
     child_die(kConnectionFd, confined);
   }
-  serve_one_call();
+  serve_one_call({.image = plan.image >= 0, .touches = plan.touches >= 0});
 }
 
 }  // namespace
@@ -82,11 +96,16 @@ bool prepare_cloning() {
   return ::syscall(SYS_get_robust_list, 0, &g_robust_list, &g_robust_list_size) == 0;
 }
 
+void renew_thread_id() {
+  *reinterpret_cast<pid_t*>(g_tid_address) = static_cast<pid_t>(::syscall(SYS_gettid));
+}
+
 Cloned make_clone(const ClonePlan& plan) {
   // From now on our children are born in the shell's pid namespace; nobody else's are.
   if (::setns(plan.shell, CLONE_NEWPID) < 0) return {-1, errno};
   int pidfd = -1;
-  const long pid = raw_clone(0, plan.cgroup, pidfd);
+  const bool recorded = (plan.request.flags & kToBeRecorded) != 0;
+  const long pid = raw_clone(recorded ? &kRecordedPid : nullptr, plan.cgroup, pidfd);
   if (pid == 0) run_clone(plan);
   return pid < 0 ? Cloned{-1, errno} : Cloned{pidfd, 0};
 }
@@ -94,7 +113,7 @@ Cloned make_clone(const ClonePlan& plan) {
 Cloned make_fork() {
   if (::setns(kPidNamespaceFd, CLONE_NEWPID) < 0) return {-1, errno};
   int pidfd = -1;
-  const long pid = raw_clone(0, -1, pidfd);
+  const long pid = raw_clone(nullptr, -1, pidfd);
   if (pid == 0) return {-1, 0};
   return pid < 0 ? Cloned{-1, errno} : Cloned{pidfd, 0};
 }

@@ -15,7 +15,9 @@ struct ClonePlan {
   int shell = -1;
   int connection = -1;
   int log = -1;
-  int cgroup = -1;  ///< -1 when it is not born into one
+  int image = -1;    ///< -1 for a clone of the zygote itself
+  int touches = -1;  ///< -1 when nothing is to be populated
+  int cgroup = -1;   ///< -1 when it is not born into one
   std::span<const sock_filter> filter;
 };
 
@@ -34,6 +36,10 @@ struct Cloned {
 /// A bare clone in the zygote's own namespaces: a child zygote. Returns twice: in the child
 /// `pidfd` is -1 and `error` is 0.
 [[nodiscard]] Cloned make_fork();
+
+/// Writes this process's thread id where glibc caches it, after memory was restored from a process
+/// with another one.
+void renew_thread_id();
 
 /// Looks up what clones need from glibc (the addresses of the thread id and of the robust-futex
 /// list, which a raw clone must restore as fork() does). Once, before the first clone.

@@ -109,6 +109,17 @@ Object environment_of(std::string_view pairs) {
   return dict;
 }
 
+Py_ssize_t size_of(std::string_view text) { return static_cast<Py_ssize_t>(text.size()); }
+
+/// A view of a bytes object, which must outlive it.
+bool bytes_of(PyObject* object, std::string_view& out) {
+  char* data = nullptr;
+  Py_ssize_t length = 0;
+  if (PyBytes_AsStringAndSize(object, &data, &length) < 0) return false;
+  out = {data, static_cast<std::size_t>(length)};
+  return true;
+}
+
 }  // namespace
 
 Result<> start(const std::vector<std::string>& search_path) {
@@ -132,20 +143,16 @@ Result<> import_modules(const std::vector<std::string>& modules) {
 
 Result<> settle() { return call_runtime("settle"); }
 
-Result<> after_clone() {
-  PyOS_AfterFork_Child();
-  return call_runtime("after_clone");
-}
+Result<> after_clone() { return call_runtime("after_clone"); }
 
 Result<Outcome> run(const Call& call) {
   const Object environment = environment_of(call.environment);
   if (!environment) return python_error("environment");
   PyObject* result = PyObject_CallFunction(
-      g_call, "s#y#s#s#ILO", call.handler.data(), static_cast<Py_ssize_t>(call.handler.size()),
-      call.event.data(), static_cast<Py_ssize_t>(call.event.size()), call.id.data(),
-      static_cast<Py_ssize_t>(call.id.size()), call.function.data(),
-      static_cast<Py_ssize_t>(call.function.size()), call.memory_mb,
-      static_cast<long long>(call.deadline_ns), environment.get());
+      g_call, "s#y#s#s#ILOy#I", call.handler.data(), size_of(call.handler), call.event.data(),
+      size_of(call.event), call.id.data(), size_of(call.id), call.function.data(),
+      size_of(call.function), call.memory_mb, static_cast<long long>(call.deadline_ns),
+      environment.get(), call.code.data(), size_of(call.code), call.cpus);
   if (result == nullptr) return python_error("call");
   int succeeded = 0;
   const char* json = nullptr;
@@ -156,6 +163,32 @@ Result<Outcome> run(const Call& call) {
     return python_error("call result");
   }
   return Outcome{succeeded != 0, {json, static_cast<std::size_t>(length)}, init_us, run_us};
+}
+
+Result<Outcome> prepare(const Call& call) {
+  const Object environment = environment_of(call.environment);
+  if (!environment) return python_error("environment");
+  const Object function(PyObject_GetAttrString(g_runtime, "prepare"));
+  if (!function) return python_error("prepare");
+  PyObject* problem =
+      PyObject_CallFunction(function.get(), "s#y#OI", call.handler.data(), size_of(call.handler),
+                            call.code.data(), size_of(call.code), environment.get(), call.cpus);
+  if (problem == nullptr) return python_error("prepare");
+  Outcome outcome;
+  outcome.succeeded = problem == Py_None;
+  if (!outcome.succeeded && !bytes_of(problem, outcome.json)) return python_error("prepare");
+  return outcome;
+}
+
+Result<Outcome> compile_handler(const Call& call) {
+  const Object function(PyObject_GetAttrString(g_runtime, "compile_handler"));
+  if (!function) return python_error("compile");
+  PyObject* code =
+      PyObject_CallFunction(function.get(), "s#", call.handler.data(), size_of(call.handler));
+  Outcome outcome;
+  outcome.succeeded = true;
+  if (code == nullptr || !bytes_of(code, outcome.json)) return python_error("compile");
+  return outcome;
 }
 
 }  // namespace sock::zygote::interpreter

@@ -24,7 +24,13 @@ namespace interpreter {
 /// Collects and freezes the heap. The last Python a zygote runs before it serves.
 [[nodiscard]] Result<> settle();
 
-/// In a child after a raw clone: CPython's own state, then everything random.
+/// In a child after a raw clone: everything random, and the at-fork hooks of packages.
+///
+/// PyOS_AfterFork_Child() is left out. What it does (Modules/posixmodule.c, CPython 3.11) undoes
+/// the effects that other threads had on the parent: it renews the GIL, the import lock and the
+/// runtime's mutexes, which nobody else can have held, drops other threads' states, of which there
+/// are none, and clears pending signals, of which the audit found none. The at-fork hooks of
+/// runtime.py's NEEDLESS_IN_CLONES are argued there.
 [[nodiscard]] Result<> after_clone();
 
 struct Call {
@@ -33,7 +39,9 @@ struct Call {
   std::string_view id;
   std::string_view event;
   std::string_view environment;  ///< "K\0V\0" pairs
+  std::string_view code;         ///< the handler's module, from compile_handler(); may be empty
   std::uint32_t memory_mb = 0;
+  std::uint32_t cpus = 1;  ///< of the function's CPU limit, rounded up
   std::int64_t deadline_ns = 0;
 };
 
@@ -44,8 +52,17 @@ struct Outcome {
   std::int64_t run_us = 0;
 };
 
-/// Loads the handler from /var/task and runs it. An error means the runtime itself failed.
+/// Loads the handler from /var/task, unless prepare() has, and runs it. Without a handler: a trial
+/// of the runtime's own work. An error means the runtime itself failed.
 [[nodiscard]] Result<Outcome> run(const Call& call);
+
+/// Loads the handler's module and runs its before-snapshot hooks. `succeeded` is false, with the
+/// exception's JSON, when they raised.
+[[nodiscard]] Result<Outcome> prepare(const Call& call);
+
+/// Compiles the handler's module without running it: `json` holds the bytes for Call::code, empty
+/// when it has to be imported the long way.
+[[nodiscard]] Result<Outcome> compile_handler(const Call& call);
 
 }  // namespace interpreter
 }  // namespace sock::zygote

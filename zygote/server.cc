@@ -26,7 +26,7 @@ namespace {
 
 struct Incoming {
   Request request;
-  std::array<int, 4> fds{};
+  std::array<int, 6> fds{};
   std::size_t fd_count = 0;
 };
 
@@ -101,19 +101,30 @@ void answer(Cloned cloned) {
   if (cloned.pidfd >= 0) ::close(cloned.pidfd);
 }
 
+/// False when the descriptors are not those that the flags announce.
+bool read_plan(const Incoming& incoming, ClonePlan& plan) {
+  plan.request = incoming.request;
+  plan.filter = g_filter;
+  std::size_t next = 0;
+  auto take = [&](int& fd, bool announced) {
+    if (!announced) return true;
+    if (next == incoming.fd_count) return false;
+    fd = incoming.fds[next++];
+    return true;
+  };
+  const std::uint32_t flags = incoming.request.flags;
+  return take(plan.shell, true) && take(plan.connection, true) && take(plan.log, true) &&
+         take(plan.image, (flags & kWithImage) != 0) &&
+         take(plan.touches, (flags & kWithTouches) != 0) &&
+         take(plan.cgroup, (flags & kIntoCgroup) != 0) && next == incoming.fd_count;
+}
+
 void clone(const Incoming& incoming) {
-  const bool into_cgroup = (incoming.request.flags & kIntoCgroup) != 0;
-  if (incoming.fd_count != (into_cgroup ? 4U : 3U)) {
+  ClonePlan plan;
+  if (!read_plan(incoming, plan)) {
     answer({-1, EPROTO});
     return;
   }
-  ClonePlan plan;
-  plan.request = incoming.request;
-  plan.shell = incoming.fds[0];
-  plan.connection = incoming.fds[1];
-  plan.log = incoming.fds[2];
-  plan.cgroup = into_cgroup ? incoming.fds[3] : -1;
-  plan.filter = g_filter;
   answer(make_clone(plan));
 }
 

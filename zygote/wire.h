@@ -9,15 +9,20 @@ namespace sock::zygote {
 
 enum class RequestType : std::uint32_t {
   kStart = 1,  ///< first message to a new process: [keeper pidfd, config memfd]; answered by Ready
-  kClone = 2,  ///< [shell pidfd, connection, log pipe, cgroup?]; answered by CloneReply
+  kClone = 2,  ///< [shell pidfd, connection, log pipe, image?, touches?, cgroup?]; answered by
+               ///< CloneReply
   kFork = 3,   ///< a child zygote: [its control socket, config memfd]; CloneReply here, then
                ///< Ready on the new socket
 };
 
 enum RequestFlags : std::uint32_t {
-  kIntoCgroup = 1,  ///< the last descriptor is a cgroup v2 directory to be born in
-  kAwaitGo = 2,     ///< the clone waits for one byte before it confines itself: sockd still has
-                    ///< to attach it to cgroups it could not be born in
+  kIntoCgroup = 1,     ///< the last descriptor is a cgroup v2 directory to be born in
+  kAwaitGo = 2,        ///< the clone waits for one byte before it confines itself: sockd still has
+                       ///< to attach it to cgroups it could not be born in
+  kWithImage = 4,      ///< restore this image (image.h) before parking
+  kWithTouches = 8,    ///< populate these pages (image.h) before parking
+  kToBeRecorded = 16,  ///< gets another pid than its restored copies will have, so that libraries
+                       ///< that notice forks by getpid() notice those too
 };
 
 struct Request {
@@ -60,9 +65,12 @@ struct Ready {
 enum class FrameType : std::uint32_t {
   kParked = 1,  ///< clone → sockd: confined and waiting; no payload
   kFailed = 2,  ///< clone → sockd: Failure
-  kCall = 3,    ///< sockd → clone: CallHeader, then its parts in order
+  kCall = 3,    ///< sockd → clone: CallHeader, then its parts in order; kResult or kRaised follow
   kResult = 4,  ///< clone → sockd: ResultHeader, then the result's JSON
   kRaised = 5,  ///< clone → sockd: ResultHeader, then {"errorType","errorMessage","stackTrace"}
+  kPrepare = 6,  ///< sockd → clone: as kCall, without an event: load the handler and wait to be
+                 ///< recorded; kResult (empty) or kRaised follow
+  kCompile = 7,  ///< sockd → clone: as kCall: compile the handler's module; kResult carries it
 };
 
 struct Failure {
@@ -77,6 +85,8 @@ struct CallHeader {
   std::uint32_t function_length = 0;
   std::uint32_t id_length = 0;
   std::uint32_t environment_length = 0;  ///< "K\0V\0" pairs
+  std::uint32_t code_length = 0;         ///< what kCompile answered; may be 0
+  std::uint32_t cpus = 1;                ///< of the function's CPU limit, rounded up
   std::uint32_t reserved = 0;
   std::uint64_t event_length = 0;
 };
@@ -90,5 +100,7 @@ struct ResultHeader {
 inline constexpr int kControlFd = 3;
 inline constexpr int kPidNamespaceFd = 4;
 inline constexpr int kConnectionFd = 3;
+inline constexpr int kImageFd = 4;    ///< only until the clone is parked
+inline constexpr int kTouchesFd = 5;  ///< likewise
 
 }  // namespace sock::zygote

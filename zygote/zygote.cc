@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <boost/asio/this_coro.hpp>
 #include <cstdlib>
 
@@ -103,12 +104,20 @@ asio::awaitable<Result<Process>> Zygote::clone(CloneArguments arguments) {
   request.type = RequestType::kClone;
   request.uid = arguments.uid;
   request.open_files = arguments.open_files;
-  request.flags = (arguments.await_go ? static_cast<std::uint32_t>(kAwaitGo) : 0U) |
-                  (arguments.cgroup >= 0 ? static_cast<std::uint32_t>(kIntoCgroup) : 0U);
-  const int fds[] = {arguments.shell, arguments.connection, arguments.log, arguments.cgroup};
-  const std::size_t count = arguments.cgroup >= 0 ? 4 : 3;
+  if (arguments.await_go) request.flags |= kAwaitGo;
+  if (arguments.to_be_recorded) request.flags |= kToBeRecorded;
+  std::array<int, 6> fds{arguments.shell, arguments.connection, arguments.log};
+  std::size_t count = 3;
+  auto add = [&](int fd, std::uint32_t flag) {
+    if (fd < 0) return;
+    request.flags |= flag;
+    fds[count++] = fd;
+  };
+  add(arguments.image, kWithImage);
+  add(arguments.touches, kWithTouches);
+  add(arguments.cgroup, kIntoCgroup);
   auto guard = co_await turn_.lock();
-  if (auto sent = control_.send(bytes_of(request), {fds, count}); !sent) {
+  if (auto sent = control_.send(bytes_of(request), {fds.data(), count}); !sent) {
     co_return std::unexpected(sent.error());
   }
   co_return co_await receive_clone();

@@ -27,7 +27,10 @@ struct CloneArguments {
   int shell = -1;       ///< pidfd of the shell it joins
   int connection = -1;  ///< its end of the connection
   int log = -1;         ///< write end of its stdout and stderr
+  int image = -1;       ///< memfd of an image to restore (image.h); -1 = none
+  int touches = -1;     ///< memfd of pages to populate (image.h); -1 = none
   int cgroup = -1;      ///< cgroup v2 directory to be born in; -1 = none
+  bool to_be_recorded = false;
   bool await_go = false;
   std::uint32_t uid = 0;
   std::uint32_t open_files = 1024;

@@ -10,7 +10,6 @@
 #include <cstring>
 
 #include "base/frame.h"
-#include "zygote/wire.h"
 
 namespace sock::manager {
 
@@ -40,30 +39,37 @@ void append_pod(std::string& out, const T& value) {
 }  // namespace
 
 asio::awaitable<Result<>> send_call(asio::posix::stream_descriptor& connection,
-                                    const Function& function, const std::string& id,
-                                    const std::string& event, Clock::time_point deadline) {
-  const FunctionSpec& spec = function.spec;
+                                    zygote::FrameType type, const Function* function,
+                                    CallParts parts, Clock::time_point deadline) {
+  static const FunctionSpec kTrial = [] {
+    FunctionSpec spec;
+    spec.handler.clear();
+    return spec;
+  }();
+  const FunctionSpec& spec = function != nullptr ? function->spec : kTrial;
   const std::string environment = environment_pairs(spec);
   zygote::CallHeader call;
   call.deadline_ns =
       std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count();
   call.memory_mb = static_cast<std::uint32_t>(spec.limits.memory_bytes >> 20);
+  call.cpus = (spec.limits.cpu_millis + 999) / 1000;
   call.handler_length = static_cast<std::uint32_t>(spec.handler.size());
   call.function_length = static_cast<std::uint32_t>(spec.name.size());
-  call.id_length = static_cast<std::uint32_t>(id.size());
+  call.id_length = static_cast<std::uint32_t>(parts.id.size());
   call.environment_length = static_cast<std::uint32_t>(environment.size());
-  call.event_length = event.size();
-  const FrameHeader header{FrameHeader::kMagic,
-                           static_cast<std::uint32_t>(zygote::FrameType::kCall),
-                           sizeof call + spec.handler.size() + spec.name.size() + id.size() +
-                               environment.size() + event.size()};
+  call.code_length = static_cast<std::uint32_t>(parts.code.size());
+  call.event_length = parts.event.size();
+  const FrameHeader header{FrameHeader::kMagic, static_cast<std::uint32_t>(type),
+                           sizeof call + spec.handler.size() + spec.name.size() + parts.id.size() +
+                               environment.size() + parts.code.size() + parts.event.size()};
   std::string head;
-  head.reserve(sizeof header + header.length - event.size());
+  head.reserve(sizeof header + header.length - parts.event.size());
   append_pod(head, header);
   append_pod(head, call);
-  head.append(spec.handler).append(spec.name).append(id).append(environment);
-  const std::array<asio::const_buffer, 2> parts{asio::buffer(head), asio::buffer(event)};
-  auto [error, sent] = co_await asio::async_write(connection, parts, kNoThrow);
+  head.append(spec.handler).append(spec.name).append(parts.id).append(environment);
+  head.append(parts.code);
+  const std::array<asio::const_buffer, 2> buffers{asio::buffer(head), asio::buffer(parts.event)};
+  auto [error, sent] = co_await asio::async_write(connection, buffers, kNoThrow);
   if (error) co_return fail(Code::kKilled, "send call", error.message());
   co_return Result<>{};
 }

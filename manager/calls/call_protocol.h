@@ -4,10 +4,12 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "manager/functions/function.h"
+#include "zygote/wire.h"
 
 namespace sock::manager {
 
@@ -19,10 +21,18 @@ struct CallReply {
   std::string json;  ///< the result, or {"errorType","errorMessage","stackTrace"}
 };
 
-/// Sends one call to a parked clone. Fails when the sandbox dies meanwhile.
+/// What a clone is asked to do; views must outlive the sending.
+struct CallParts {
+  std::string_view id;
+  std::string_view event;
+  std::string_view code;  ///< the handler's module, compiled; may be empty
+};
+
+/// Sends one request to a parked clone; without a function, a trial of the runtime's own work.
+/// Fails when the sandbox dies meanwhile.
 [[nodiscard]] boost::asio::awaitable<Result<>> send_call(
-    boost::asio::posix::stream_descriptor& connection, const Function& function,
-    const std::string& id, const std::string& event, Clock::time_point deadline);
+    boost::asio::posix::stream_descriptor& connection, zygote::FrameType type,
+    const Function* function, CallParts parts, Clock::time_point deadline);
 
 /// Reads its one reply. kInvalid for a malformed or too long one, kKilled when the sandbox ended
 /// without any. Waits for as long as the sandbox lives: whoever enforces the deadline kills it.

@@ -8,8 +8,10 @@
 #include <cstring>
 
 #include "base/channel.h"
+#include "base/file.h"
 #include "base/frame.h"
 #include "sandbox/confine.h"
+#include "sandbox/rootfs.h"
 #include "sandbox/verify.h"
 #include "zygote/wire.h"
 
@@ -27,12 +29,17 @@ struct Pipes {
   Fd log, clones_log;
 };
 
-Result<Pipes> open_pipes() {
+Result<Pipes> open_pipes(bool discard_output) {
   auto sockets = socket_pair(SOCK_STREAM);
   if (!sockets) return std::unexpected(sockets.error());
   int pipe[2];
   if (::pipe2(pipe, O_CLOEXEC) < 0) return fail_errno("pipe", "log of a sandbox");
   Pipes pipes{std::move((*sockets)[0]), std::move((*sockets)[1]), Fd(pipe[0]), Fd(pipe[1])};
+  if (discard_output) {
+    auto nowhere = open_fd(AT_FDCWD, "/dev/null", O_WRONLY);
+    if (!nowhere) return std::unexpected(nowhere.error());
+    pipes.clones_log = std::move(*nowhere);
+  }
   // Only our ends: the flag belongs to the open file, and the clone's ends must block.
   if (::fcntl(pipes.connection.get(), F_SETFL, O_NONBLOCK) < 0 ||
       ::fcntl(pipes.log.get(), F_SETFL, O_NONBLOCK) < 0) {
@@ -65,17 +72,20 @@ Result<> read_parked(int connection) {
   return fail(Code::kInternal, "confine", "malformed frame from a clone");
 }
 
-asio::awaitable<Result<Process>> start_clone(std::shared_ptr<zygote::Zygote> zygote, Slot& slot,
+asio::awaitable<Result<Process>> start_clone(const CloneRecipe& recipe, Slot& slot,
                                              const SlotStock& slots, const Pipes& pipes) {
   zygote::CloneArguments arguments;
   arguments.shell = slot.shell.pidfd();
   arguments.connection = pipes.clones_connection.get();
   arguments.log = pipes.clones_log.get();
+  arguments.image = recipe.image ? recipe.image->get() : -1;
+  arguments.touches = recipe.touches ? recipe.touches->get() : -1;
+  arguments.to_be_recorded = recipe.to_be_recorded;
   arguments.cgroup = slot.cgroup.v2_dir();
   arguments.await_go = slots.attach_after_birth();
   arguments.uid = slot.uid;
   arguments.open_files = slots.limits().open_files;
-  co_return co_await zygote->clone(arguments);
+  co_return co_await recipe.zygote->clone(arguments);
 }
 
 asio::awaitable<Result<>> confine(Clone& clone, SlotStock& slots) {
@@ -97,6 +107,16 @@ asio::awaitable<Result<>> confine(Clone& clone, SlotStock& slots) {
   co_return sandbox::verify_confined(clone.process.pid(), expected);
 }
 
+asio::awaitable<Result<>> attach(Clone& clone, const Function& function,
+                                 Clock::time_point deadline) {
+  auto folder = open_fd(AT_FDCWD, function.code.string(), O_PATH | O_DIRECTORY);
+  if (!folder) co_return std::unexpected(folder.error());
+  auto task = sandbox::task_mount(folder->get());
+  if (!task) co_return std::unexpected(task.error());
+  co_return co_await clone.slot->shell.attach(std::move(*task), function.spec.limits.tmp_bytes,
+                                              deadline);
+}
+
 }  // namespace
 
 Clone::Clone(const asio::any_io_executor& executor, std::unique_ptr<Slot> its_slot,
@@ -112,14 +132,19 @@ bool Clone::alive() {
   return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(std::shared_ptr<zygote::Zygote> zygote,
-                                                           SlotStock& slots) {
+asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(CloneRecipe recipe, SlotStock& slots) {
   const auto executor = co_await asio::this_coro::executor;
-  auto pipes = open_pipes();
+  auto pipes = open_pipes(recipe.discard_output);
   if (!pipes) co_return std::unexpected(pipes.error());
   auto slot = co_await slots.take();
   if (!slot) co_return std::unexpected(slot.error());
-  auto process = co_await start_clone(zygote, **slot, slots, *pipes);
+  Result<Process> process = Process();
+  // The limits before the clone: what an image brings counts against the function's memory.
+  if (recipe.function) {
+    auto limited = (*slot)->cgroup.set_limits(recipe.function->spec.limits);
+    if (!limited) process = std::unexpected(limited.error());
+  }
+  if (process) process = co_await start_clone(recipe, **slot, slots, *pipes);
   if (!process) {
     co_await slots.bury(std::move(*slot), Process());
     co_return std::unexpected(process.error());
@@ -130,9 +155,22 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(std::shared_ptr<zygot
   auto clone = std::make_unique<Clone>(executor, std::move(*slot), std::move(*process),
                                        std::move(pipes->connection), std::move(pipes->log));
   auto confined = co_await confine(*clone, slots);
+  if (confined && recipe.function) {
+    confined = co_await attach(*clone, *recipe.function, Clock::now() + kParkTimeout);
+    clone->function = std::move(recipe.function);
+  }
   if (confined) co_return clone;
   co_await slots.bury(std::move(clone->slot), std::move(clone->process));
   co_return std::unexpected(confined.error());
+}
+
+asio::awaitable<Result<>> dedicate(Clone& clone, std::shared_ptr<const Function> function,
+                                   Clock::time_point deadline) {
+  auto limited = clone.slot->cgroup.set_limits(function->spec.limits);
+  if (!limited) co_return limited;
+  auto attached = co_await attach(clone, *function, deadline);
+  clone.function = std::move(function);
+  co_return attached;
 }
 
 }  // namespace sock::manager

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "base/process.h"
 #include "manager/calls/slot_stock.h"
+#include "manager/functions/function.h"
 #include "zygote/zygote.h"
 
 namespace sock::manager {
@@ -26,11 +28,30 @@ struct Clone {
   Process process;
   boost::asio::posix::stream_descriptor connection;
   boost::asio::posix::stream_descriptor log;
+  /// The function whose directory and limits it has; null until it is dedicated.
+  std::shared_ptr<const Function> function;
+  /// Looks at the process when it has answered, while it still stands; may be empty.
+  std::function<boost::asio::awaitable<void>(const Clone&)> on_answered;
 };
 
-/// Clones `zygote` into a slot and sees it through to parked: attached to its cgroups, confined,
-/// and verified from outside. On failure the slot is buried; nothing is left behind.
-[[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(
-    std::shared_ptr<zygote::Zygote> zygote, SlotStock& slots);
+/// What a clone is made from, and how far it is taken before it parks.
+struct CloneRecipe {
+  std::shared_ptr<zygote::Zygote> zygote;
+  std::shared_ptr<const Fd> image = nullptr;           ///< restored before it parks; null: nothing
+  std::shared_ptr<const Fd> touches = nullptr;         ///< populated before it parks; null: nothing
+  std::shared_ptr<const Function> function = nullptr;  ///< dedicated to it; null: to none yet
+  bool to_be_recorded = false;
+  bool discard_output = false;  ///< nobody will read its log
+};
+
+/// Clones into a slot and sees the clone through to parked: attached to its cgroups, confined, and
+/// verified from outside. On failure the slot is buried; nothing is left behind.
+[[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(CloneRecipe recipe,
+                                                                                SlotStock& slots);
+
+/// Gives a parked clone the function's limits and its directory at /var/task. Once only.
+[[nodiscard]] boost::asio::awaitable<Result<>> dedicate(Clone& clone,
+                                                        std::shared_ptr<const Function> function,
+                                                        Clock::time_point deadline);
 
 }  // namespace sock::manager

@@ -1,6 +1,5 @@
 #include "manager/calls/dispatcher.h"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
 
 #include <array>
@@ -12,11 +11,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <ctime>
 
-#include "base/file.h"
 #include "manager/calls/call_protocol.h"
 #include "manager/calls/log_buffer.h"
 #include "manager/calls/verdict.h"
-#include "sandbox/rootfs.h"
 
 namespace sock::manager {
 
@@ -69,12 +66,15 @@ struct Dispatcher::Running {
 };
 
 Dispatcher::Dispatcher(asio::any_io_executor executor, DispatcherOptions options,
-                       Admission& admission, ZygoteTree& zygotes, SlotStock& slots,
+                       Admission& admission, ZygoteTree& zygotes, FunctionZygotes& functions,
+                       CodeCache& code, SlotStock& slots,
                        std::function<void(const CallRecord&)> on_settled)
     : executor_(std::move(executor)),
       options_(options),
       admission_(admission),
       zygotes_(zygotes),
+      functions_(functions),
+      code_(code),
       slots_(slots),
       on_settled_(std::move(on_settled)) {}
 
@@ -89,6 +89,7 @@ asio::awaitable<CallRecord> Dispatcher::invoke(std::shared_ptr<const Function> f
   record.generation = function->generation;
   record.started_at = std::time(nullptr);
   waiting_[id] = false;
+  functions_.note_call(function);
   auto permit = co_await admission_.enter(function->spec.name);
   const auto admitted = Clock::now();
   record.queue_us = micros_between(arrived, admitted);
@@ -113,7 +114,10 @@ asio::awaitable<CallRecord> Dispatcher::invoke(std::shared_ptr<const Function> f
       std::make_shared<Running>(executor_, function, id, std::move(*clone), options_.log_bytes);
   running_[id] = call;
   if (cancelled) call->end(Ending::kCancelled);
-  auto prepared = co_await prepare(*call);
+  Result<> prepared;
+  if (!call->clone->function) {
+    prepared = co_await dedicate(*call->clone, function, call->deadline);
+  }
   record.create_us = micros_between(admitted, Clock::now());
   if (prepared) {
     co_await run(call, std::move(event), record);
@@ -141,26 +145,45 @@ asio::awaitable<CallRecord> Dispatcher::invoke(std::shared_ptr<const Function> f
   co_return record;
 }
 
-asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::obtain(const Function& function,
-                                                                   CallRecord& record) {
+std::unique_ptr<Clone> Dispatcher::take_parked(const Function& function, CallRecord& record) {
+  auto clone = functions_.take(function);
+  if (clone) {
+    record.start = Start::kParked;
+    return clone;
+  }
+  auto choice = zygotes_.choose(function.spec.packages);
+  if (!choice) return nullptr;
+  clone = choice->node->stock->take();
+  if (!clone) return nullptr;
+  ++choice->node->clones;
+  record.zygote = choice->node->packages();
+  record.start = choice->exact ? Start::kParked : Start::kCold;
+  return clone;
+}
+
+asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::clone_now(const Function& function,
+                                                                      CallRecord& record) {
+  if (auto recipe = functions_.recipe(function)) {
+    auto made = co_await make_clone(std::move(*recipe), slots_);
+    if (made) {
+      record.start = Start::kClone;
+      co_return made;
+    }
+  }
   Error last;
   for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
     auto choice = zygotes_.choose(function.spec.packages);
     if (!choice) co_return std::unexpected(choice.error());
     ZygoteNode& node = *choice->node;
     record.zygote = node.packages();
-    const auto stock = node.stock;
-    auto clone = stock->take();
-    if (clone) {
-      ++node.clones;
-      record.start = choice->exact ? Start::kParked : Start::kCold;
-      co_return clone;
-    }
-    auto made = co_await make_clone(node.zygote, slots_);
+    CloneRecipe recipe;
+    recipe.zygote = node.zygote;
+    recipe.touches = node.touches;
+    auto made = co_await make_clone(std::move(recipe), slots_);
     if (made) {
       ++node.clones;
       record.start = choice->exact ? Start::kClone : Start::kCold;
-      co_return std::move(*made);
+      co_return made;
     }
     last = made.error();
     if (last.code == Code::kDraining || last.code == Code::kRejected) break;
@@ -169,16 +192,10 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::obtain(const Functio
   co_return std::unexpected(last);
 }
 
-asio::awaitable<Result<>> Dispatcher::prepare(Running& call) {
-  Clone& clone = *call.clone;
-  const FunctionSpec& spec = call.function->spec;
-  if (auto limited = clone.slot->cgroup.set_limits(spec.limits); !limited) co_return limited;
-  auto folder = open_fd(AT_FDCWD, call.function->code.string(), O_PATH | O_DIRECTORY);
-  if (!folder) co_return std::unexpected(folder.error());
-  auto task = sandbox::task_mount(folder->get());
-  if (!task) co_return std::unexpected(task.error());
-  co_return co_await clone.slot->shell.attach(std::move(*task), spec.limits.tmp_bytes,
-                                              call.deadline);
+asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::obtain(const Function& function,
+                                                                   CallRecord& record) {
+  if (auto clone = take_parked(function, record)) co_return clone;
+  co_return co_await clone_now(function, record);
 }
 
 asio::awaitable<void> Dispatcher::run(std::shared_ptr<Running> call, std::string event,
@@ -190,8 +207,9 @@ asio::awaitable<void> Dispatcher::run(std::shared_ptr<Running> call, std::string
   });
   call->logs_ended = false;
   asio::co_spawn(executor_, collect_logs(call), asio::detached);
-  auto sent =
-      co_await send_call(call->clone->connection, *call->function, call->id, event, call->deadline);
+  const CallParts parts{call->id, event, code_.get(call->function)};
+  auto sent = co_await send_call(call->clone->connection, zygote::FrameType::kCall,
+                                 call->function.get(), parts, call->deadline);
   if (!sent) co_return;
   auto reply = co_await read_reply(call->clone->connection, options_.result_bytes);
   if (call->ending != Ending::kNone) co_return;
@@ -229,6 +247,8 @@ asio::awaitable<void> Dispatcher::collect_logs(std::shared_ptr<Running> call) {
 asio::awaitable<CallRecord> Dispatcher::settle(std::shared_ptr<Running> call, CallRecord record) {
   ++settling_;
   Clone& clone = *call->clone;
+  const bool stands = call->ending == Ending::kNone && (record.error || !record.result.empty());
+  if (clone.on_answered && stands) co_await clone.on_answered(clone);
   const auto obituary = co_await slots_.bury(std::move(clone.slot), std::move(clone.process));
   // All writers are dead, so the pipe's end is near; whoever still holds it cannot be waited for.
   if (!call->logs_ended) {

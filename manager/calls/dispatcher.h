@@ -11,6 +11,8 @@
 #include "manager/api/json_check.h"
 #include "manager/calls/admission.h"
 #include "manager/calls/call.h"
+#include "manager/calls/code_cache.h"
+#include "manager/calls/function_zygotes.h"
 #include "manager/calls/slot_stock.h"
 #include "manager/calls/zygote_tree.h"
 #include "manager/functions/function.h"
@@ -28,7 +30,7 @@ class Dispatcher {
  public:
   /// `on_settled` gets every call's complete record, those that failed early too.
   Dispatcher(boost::asio::any_io_executor executor, DispatcherOptions options, Admission& admission,
-             ZygoteTree& zygotes, SlotStock& slots,
+             ZygoteTree& zygotes, FunctionZygotes& functions, CodeCache& code, SlotStock& slots,
              std::function<void(const CallRecord&)> on_settled);
   ~Dispatcher();
 
@@ -53,9 +55,11 @@ class Dispatcher {
 
   [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Clone>>> obtain(
       const Function& function, CallRecord& record);
+  [[nodiscard]] std::unique_ptr<Clone> take_parked(const Function& function, CallRecord& record);
+  [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Clone>>> clone_now(
+      const Function& function, CallRecord& record);
   /// Whether call `id` was cancelled while it had no sandbox; it is forgotten then.
   [[nodiscard]] bool stop_waiting(const std::string& id);
-  [[nodiscard]] boost::asio::awaitable<Result<>> prepare(Running& call);
   [[nodiscard]] boost::asio::awaitable<void> run(std::shared_ptr<Running> call, std::string event,
                                                  CallRecord& record);
   [[nodiscard]] boost::asio::awaitable<CallRecord> settle(std::shared_ptr<Running> call,
@@ -66,6 +70,8 @@ class Dispatcher {
   DispatcherOptions options_;
   Admission& admission_;
   ZygoteTree& zygotes_;
+  FunctionZygotes& functions_;
+  CodeCache& code_;
   SlotStock& slots_;
   std::function<void(const CallRecord&)> on_settled_;
   JsonCheck json_check_;

@@ -7,6 +7,7 @@
 #include <boost/asio/detached.hpp>
 
 #include "base/await_exit.h"
+#include "manager/calls/rehearsal.h"
 #include "pkgcache/match.h"
 
 namespace sock::manager {
@@ -42,11 +43,13 @@ std::string ZygoteNode::packages() const {
 }
 
 ZygoteTree::ZygoteTree(asio::any_io_executor executor, ZygoteTreeOptions options,
-                       const pkgcache::Catalogue& catalogue, SlotStock& slots, Ledger& ledger)
+                       const pkgcache::Catalogue& catalogue, SlotStock& slots, Worker& worker,
+                       Ledger& ledger)
     : executor_(std::move(executor)),
       options_(std::move(options)),
       catalogue_(catalogue),
       slots_(slots),
+      worker_(worker),
       ledger_(ledger) {
   plan_.nodes.push_back(pkgcache::ZygoteSpec{kRootId, "", {}});
 }
@@ -134,21 +137,30 @@ asio::awaitable<void> ZygoteTree::start_node(std::shared_ptr<ZygoteNode> node) {
     options.import_timeout = options_.import_timeout;
     started = co_await zygote::Zygote::start(std::move(options));
   }
-  // Stopped meanwhile: whatever started dies with `started`.
+  std::shared_ptr<zygote::Zygote> ready;
+  std::shared_ptr<const Fd> touches;
+  if (started) {
+    ready = std::move(*started);
+    auto rehearsed = co_await rehearse(ready, slots_, worker_);
+    if (!rehearsed) started = std::unexpected(rehearsed.error());
+    if (rehearsed) touches = std::move(*rehearsed);
+  }
+  // Stopped meanwhile: whatever started dies with `ready`.
   if (stopping_) co_return;
   if (!started) {
     mark_failed(*node, started.error());
     co_return;
   }
-  auto ticket =
-      ledger_.record(LedgerKind::kZygote, display_name(*node), (*started)->process().pid());
+  auto ticket = ledger_.record(LedgerKind::kZygote, display_name(*node), ready->process().pid());
   if (ticket) node->ticket = std::make_unique<LedgerTicket>(std::move(*ticket));
-  node->zygote = std::move(*started);
+  node->zygote = std::move(ready);
+  node->touches = std::move(touches);
   const std::weak_ptr<ZygoteNode> weak = node;
   auto on_failure = [this, weak](const Error& error) {
     if (const auto alive = weak.lock()) mark_failed(*alive, error);
   };
-  auto make = [this, zygote = node->zygote] { return make_clone(zygote, slots_); };
+  const CloneRecipe recipe{.zygote = node->zygote, .touches = node->touches};
+  auto make = [this, recipe] { return make_clone(recipe, slots_); };
   auto bury = [this](std::unique_ptr<Clone> clone) { return bury_clone(std::move(clone), slots_); };
   node->stock = std::make_shared<CloneStock>(executor_, options_.stock, make, bury, on_failure);
   node->state = ZygoteNode::State::kReady;

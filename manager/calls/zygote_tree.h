@@ -29,6 +29,7 @@ struct ZygoteNode {
   pkgcache::ZygoteSpec spec;
   State state = State::kStarting;
   std::shared_ptr<zygote::Zygote> zygote;  ///< set when ready
+  std::shared_ptr<const Fd> touches;       ///< what its clones populate; set when ready
   std::shared_ptr<CloneStock> stock;       ///< set when ready
   std::unique_ptr<LedgerTicket> ticket;
   std::string error;      ///< of the latest failure
@@ -57,7 +58,8 @@ struct ZygoteTreeOptions {
 class ZygoteTree {
  public:
   ZygoteTree(boost::asio::any_io_executor executor, ZygoteTreeOptions options,
-             const pkgcache::Catalogue& catalogue, SlotStock& slots, Ledger& ledger);
+             const pkgcache::Catalogue& catalogue, SlotStock& slots, Worker& worker,
+             Ledger& ledger);
 
   /// Starts the root; nothing works without it.
   [[nodiscard]] boost::asio::awaitable<Result<>> start();
@@ -98,6 +100,7 @@ class ZygoteTree {
   ZygoteTreeOptions options_;
   const pkgcache::Catalogue& catalogue_;
   SlotStock& slots_;
+  Worker& worker_;
   Ledger& ledger_;
   pkgcache::ZygotePlan plan_;
   std::map<std::string, std::uint32_t> keep_ready_;

@@ -215,6 +215,8 @@ class Loader {
   void zygotes(OptionReader& in) {
     in.number("max", config_.zygotes.max, {1, 1000});
     in.duration("import_timeout", config_.zygotes.import_timeout, kWaitRange);
+    in.flag("functions", config_.zygotes.functions);
+    in.number("max_functions", config_.zygotes.max_functions, {0, 1000});
     const boost::json::value* sets = in.take("sets");
     if (sets == nullptr) return;
     if (!sets->is_array()) return in.refuse("sets", "must be a list of lists of package names");

@@ -69,6 +69,8 @@ struct Config {
   struct Zygotes {
     std::uint32_t max = 16;
     Millis import_timeout{60'000};
+    bool functions = true;             ///< hot functions get zygotes of their own
+    std::uint32_t max_functions = 32;  ///< such zygotes at a time, keep_ready included
     /// Package names, normalised (PEP 503), one zygote a set.
     std::vector<std::vector<std::string>> sets = {{"numpy"}, {"numpy", "pandas"}};
   } zygotes;

@@ -71,6 +71,13 @@ void OptionReader::text(std::string_view key, std::string& out) {
   out = std::string(value->get_string());
 }
 
+void OptionReader::flag(std::string_view key, bool& out) {
+  const boost::json::value* value = take(key);
+  if (value == nullptr) return;
+  if (!value->is_bool()) return refuse(key, "must be true or false, not " + show(*value));
+  out = value->get_bool();
+}
+
 void OptionReader::size(std::string_view key, std::uint64_t& out, Range<std::uint64_t> range) {
   const boost::json::value* value = take(key);
   if (value == nullptr) return;

@@ -37,6 +37,7 @@ class OptionReader {
   OptionReader(const boost::json::object& object, Locate locate);
 
   void text(std::string_view key, std::string& out);
+  void flag(std::string_view key, bool& out);
   /// "256M" or a whole number of bytes.
   void size(std::string_view key, std::uint64_t& out, Range<std::uint64_t> range);
   /// "30s"; a bare number is refused, for nobody can tell its unit.

@@ -7,35 +7,36 @@ nothing of it leaks into the namespaces of user code.
 import os
 import sys
 
-# A clone is made by a raw system call from a zygote that was proven single-threaded, so most of what
-# these modules do after a fork has nothing to do there, and it costs every clone a millisecond of
-# page faults. Their hooks are held back while a zygote lives and registered in each clone, for the
-# forks that a handler makes itself. Why each may be left out of the clone:
+# A clone is made by a raw system call from a zygote that was proven single-threaded, so what these
+# modules do after a fork has nothing to do in it, and would cost every clone a millisecond of page
+# faults. They stay registered for the forks that a handler makes itself; a clone leaves them out:
 #   threading                 no other thread existed, the main thread's ident is unchanged (same
-#                             stack); its native id is set again in restore_uniqueness()
+#                             stack), its native id was set ahead by settle()
 #   logging                   renews locks that no other thread can have held
 #   concurrent.futures.thread the same
 #   random                    reseeds; restore_uniqueness() does so for every generator there is
-HELD_BACK = frozenset(("threading", "logging", "concurrent.futures.thread", "random"))
+# Hooks of other modules are somebody's reason to do something in every child: clones run them.
+NEEDLESS_IN_CLONES = frozenset(("threading", "logging", "concurrent.futures.thread", "random"))
 
 _register_at_fork = os.register_at_fork
-_held_back_hooks = []
+_clone_hooks = []
 
 
-def _hold_back(**hooks):
-    if sys._getframe(1).f_globals.get("__name__") in HELD_BACK:
-        _held_back_hooks.append(hooks)
-    else:
-        _register_at_fork(**hooks)
+def _note_hooks(**hooks):
+    module = sys._getframe(1).f_globals.get("__name__")
+    if module not in NEEDLESS_IN_CLONES and "after_in_child" in hooks:
+        _clone_hooks.append(hooks["after_in_child"])
+    _register_at_fork(**hooks)
 
 
-os.register_at_fork = _hold_back
+os.register_at_fork = _note_hooks
 
 import builtins
 import gc
 import importlib
 import importlib.machinery
 import json
+import marshal
 import shutil
 import tempfile
 import threading
@@ -63,13 +64,20 @@ TASK = "/var/task"
 MAX_FRAMES = 60
 MAX_MESSAGE = 16384
 
+# The pid of every clone in its own pid namespace, where the sandbox's init is 1.
+CLONE_PID = 2
+
+_trial_code = b""
 _random_objects = []
 _numpy_generators = []
+_thread_setters = {}
+_settled_pid = 0
 
 
 def import_modules(names):
     """Imports the zygote's packages; any exception is the caller's to report."""
     gc.disable()
+    os.register_at_fork = _note_hooks
     for name in names:
         importlib.import_module(name)
 
@@ -97,7 +105,9 @@ def warm_up():
     try:
         with open(folder + "/_sock_warm_up.py", "w") as file:
             file.write("import json\ndef handler(event, context):\n    return {'n': event['n'] + 1}\n")
-        function = _load("_sock_warm_up.handler", folder)
+        global _trial_code
+        _trial_code = marshal.dumps(_compile(_read_source("_sock_warm_up", folder), "<trial>"))
+        function = _load("_sock_warm_up.handler", _trial_code, folder)
         context = Context("id", "name", 1, 0)
         context.get_remaining_time_in_millis()
         if _takes_context(function):
@@ -116,9 +126,29 @@ def warm_up():
 
 def settle():
     """Last Python to run in a zygote: remember what must be reseeded, then freeze the heap."""
+    os.register_at_fork = _register_at_fork
     gc.collect()
-    _random_objects.clear()
-    _numpy_generators.clear()
+    _note_generators()
+    _find_thread_setters()
+    # Once here, so that clones pay for reseeding alone and not for setting generators up.
+    restore_uniqueness()
+    if "ssl" in sys.modules:
+        sys.modules["ssl"].RAND_bytes(1)
+    _forget_drawn()
+    threading.main_thread()._native_id = CLONE_PID
+    _freeze()
+
+
+def _freeze():
+    global _settled_pid
+    _settled_pid = os.getpid()
+    gc.collect()
+    gc.freeze()
+
+
+def _note_generators():
+    """Adds the generators made since the heap was last frozen: gc.get_objects() leaves frozen
+    objects out."""
     random_type = getattr(sys.modules.get("random"), "Random", ())
     system_random = getattr(sys.modules.get("random"), "SystemRandom", ())
     numpy_random = sys.modules.get("numpy.random")
@@ -129,54 +159,79 @@ def settle():
             _random_objects.append(candidate)
         elif isinstance(candidate, (generator_type, state_type)):
             _numpy_generators.append(candidate)
-    # Once here, so that clones pay for reseeding alone and not for setting generators up.
-    restore_uniqueness()
-    if "ssl" in sys.modules:
-        sys.modules["ssl"].RAND_bytes(1)
-    gc.collect()
-    gc.freeze()
 
 
-def restore_uniqueness():
-    """Runs first in every clone: nothing random may repeat between two clones."""
-    for generator in _random_objects:
-        generator.seed()
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        # The module-level functions belong to a RandomState that is among these.
-        for generator in _numpy_generators:
-            if hasattr(generator, "seed"):
-                generator.seed()
-            else:
-                bits = generator.bit_generator
-                bits.state = type(bits)().state
-    # OpenSSL notices a fork by getpid() alone, and every clone is the same pid in its namespace.
-    ssl = sys.modules.get("ssl")
-    if ssl is not None:
-        ssl.RAND_add(os.urandom(48), 48.0)
+def _forget_drawn():
+    """What is drawn at random once and then kept; whoever needs it draws it anew."""
     tempfile = sys.modules.get("tempfile")
     if tempfile is not None:
         tempfile._name_sequence = None
-    process = sys.modules.get("multiprocessing.process")
-    if process is not None:
-        process.current_process().authkey = os.urandom(32)
     uuid = sys.modules.get("uuid")
     if uuid is not None:
         uuid._node = None
         uuid._last_timestamp = None
 
 
-def finish_fork():
-    """What the held-back hooks leave to do in a clone. A clone is no zygote any more: hooks that its
-    handler's imports register are registered at once."""
-    os.register_at_fork = _register_at_fork
-    for hooks in _held_back_hooks:
-        _register_at_fork(**hooks)
-    threading.main_thread()._set_native_id()
+def restore_uniqueness():
+    """Nothing random may repeat between two clones."""
+    for generator in _random_objects:
+        generator.seed()
+    for generator in _numpy_generators:
+        # The module-level functions of numpy.random belong to a RandomState that is among these.
+        if hasattr(generator, "seed"):
+            generator.seed()
+        else:
+            bits = generator.bit_generator
+            bits.state = type(bits)().state
+    # OpenSSL notices a fork by getpid() alone (RAND_DRBG(7)); a zygote's pid differs from its
+    # clones', but nobody promises that.
+    if os.getpid() == _settled_pid and "ssl" in sys.modules:
+        sys.modules["ssl"].RAND_add(os.urandom(48), 48.0)
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None:
+        process.current_process().authkey = os.urandom(32)
+
+
+# Libraries that run numeric kernels on threads of their own, and how each is told how many.
+THREAD_SETTERS = (("openblas", "openblas_set_num_threads"), ("libmkl_rt", "MKL_Set_Num_Threads"),
+                  ("libblis", "bli_thread_set_num_threads"), ("libgomp", "omp_set_num_threads"),
+                  ("libomp", "omp_set_num_threads"))  # fmt: skip
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def _find_thread_setters():
+    """Zygotes import with one thread per library; looks up here, where it costs no call anything,
+    how clones raise that to their function's share of the CPU."""
+    with open("/proc/self/maps") as maps:
+        paths = {line.split(None, 5)[5].strip() for line in maps if ".so" in line}
+    found = [(path, symbol) for path in sorted(paths) for name, symbol in THREAD_SETTERS
+             if name in os.path.basename(path)]  # fmt: skip
+    if not found:
+        return
+    ctypes = importlib.import_module("ctypes")
+    for path, symbol in found:
+        # RTLD_NOLOAD: only what is loaded already.
+        setter = getattr(ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_NOW), symbol, None)
+        if setter is not None:
+            setter.argtypes, setter.restype = [ctypes.c_int], None
+            _thread_setters[path] = setter
+
+
+def _use_cpus(cpus):
+    """Lets numeric libraries use what the function's CPU limit allows, rounded up."""
+    count = min(max(1, cpus), len(os.sched_getaffinity(0)))
+    if count == 1:
+        return
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(count)
+    for setter in _thread_setters.values():
+        setter(count)
 
 
 def after_clone():
-    finish_fork()
+    """First Python in a clone and in a child zygote."""
+    for hook in _clone_hooks:
+        hook()
     restore_uniqueness()
 
 
@@ -222,21 +277,48 @@ _ERROR_TYPES = {
 }
 
 
-def _import(name, folder):
-    """importlib.import_module(name) for a plain module file in `folder`, the common case, without
-    the search through finders and caches, which costs a clone three times as much as compiling."""
-    path = folder + "/" + name + ".py"
+def _read_source(name, folder):
+    """The source of a plain module file in `folder`; None when the module is anything else."""
     package = folder + "/" + name + "/__init__.py"
     if name in sys.modules or "." in name or os.access(package, os.F_OK):
-        return importlib.import_module(name)
+        return None
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(folder + "/" + name + ".py", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return importlib.import_module(name)
+        return None
     try:
-        source = os.read(file, os.fstat(file).st_size)
+        return os.read(file, os.fstat(file).st_size)
     finally:
         os.close(file)
+
+
+def _compile(source, path):
+    return compile(source, path, "exec", dont_inherit=True)
+
+
+def compile_handler(handler):
+    """The handler's module as bytes for call()'s `code`; empty when it must be imported the long
+    way. Runs nothing of it."""
+    try:
+        name = handler.rpartition(".")[0]
+        source = _read_source(name, TASK)
+        return b"" if source is None else marshal.dumps(_compile(source, f"{TASK}/{name}.py"))
+    except BaseException:
+        return b""
+
+
+def _import(name, folder, code):
+    """importlib.import_module(name) for a plain module file in `folder`, the common case, without
+    the search through finders and caches, which costs a clone three times as much as compiling.
+    `code` is what compile_handler() made of it, or empty."""
+    path = folder + "/" + name + ".py"
+    if code:
+        code = marshal.loads(code)
+    else:
+        source = _read_source(name, folder)
+        if source is None:
+            return importlib.import_module(name)
+        code = _compile(source, path)
     loader = importlib.machinery.SourceFileLoader(name, path)
     spec = importlib.machinery.ModuleSpec(name, loader, origin=path)
     spec.has_location = True
@@ -244,20 +326,20 @@ def _import(name, folder):
     module.__spec__, module.__loader__, module.__file__, module.__package__ = spec, loader, path, ""
     sys.modules[name] = module
     try:
-        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+        exec(code, module.__dict__)
     except BaseException:
         sys.modules.pop(name, None)
         raise
     return sys.modules[name]
 
 
-def _load(handler, folder=TASK):
+def _load(handler, code=b"", folder=TASK):
     module_name, _, function_name = handler.rpartition(".")
     # A path entry that did not exist when the importer first looked is remembered as empty.
     sys.path_importer_cache.pop(folder, None)
     sys.path.insert(0, folder)
     os.chdir(folder)
-    module = _import(module_name, folder)
+    module = _import(module_name, folder, code)
     function = getattr(module, function_name, None)
     if not callable(function):
         raise HandlerNotFound(f"module {module_name!r} has no function {function_name!r}")
@@ -322,17 +404,90 @@ def _flush():
             pass
 
 
-def call(handler, event, request_id, function_name, memory_mb, deadline_ns, environment):
-    """Runs one call. Returns (succeeded, JSON bytes, init µs, run µs); never raises."""
+class _SnapshotHooks(types.ModuleType):
+    """The module `snapshot_restore_py`: hooks around a function zygote's snapshot, under the names
+    of AWS Lambda's library of that name (docs.aws.amazon.com/lambda, "SnapStart runtime hooks")."""
+
+    def __init__(self):
+        super().__init__("snapshot_restore_py", self.__doc__)
+        self._before_snapshot = []
+        self._after_restore = []
+
+    def register_before_snapshot(self, func, *args, **kwargs):
+        """Runs once the handler's module is loaded, before its zygote is sealed; last in, first out."""
+        self._before_snapshot.append((func, args, kwargs))
+        return func
+
+    def register_after_restore(self, func, *args, **kwargs):
+        """Runs in every clone, at the beginning of its call; first in, first out."""
+        self._after_restore.append((func, args, kwargs))
+        return func
+
+    def get_before_snapshot(self):
+        yield from self._before_snapshot
+
+    def get_after_restore(self):
+        yield from self._after_restore
+
+
+_hooks = sys.modules["snapshot_restore_py"] = _SnapshotHooks()
+_prepared = None
+
+
+def _enter(environment, cpus):
+    gc.enable()
+    if environment:
+        os.environ.update(environment)
+    _use_cpus(cpus)
+
+
+def prepare(handler, code, environment, cpus):
+    """Loads the handler's module so that a snapshot of this process serves its calls. Returns None,
+    or the JSON of what went wrong."""
+    global _prepared
+    try:
+        _enter(environment, cpus)
+        function = _load(handler, code)
+        _prepared = function, _takes_context(function)
+        for hook, args, kwargs in reversed(_hooks._before_snapshot):
+            hook(*args, **kwargs)
+        _note_generators()
+        _forget_drawn()
+        _flush()
+        _freeze()
+        return None
+    except SystemExit as error:
+        return _describe(HandlerExit(f"the handler called sys.exit({error.code!r})"))
+    except BaseException as error:
+        return _describe(error)
+
+
+def _restored():
+    """The handler of a clone that was restored from prepare()'s snapshot."""
+    restore_uniqueness()
+    for hook, args, kwargs in _hooks._after_restore:
+        hook(*args, **kwargs)
+    return _prepared
+
+
+def _loaded(handler, code, environment, cpus):
+    _enter(environment, cpus)
+    if not handler:
+        handler, code = "_sock_trial.handler", _trial_code
+    function = _load(handler, code)
+    return function, _takes_context(function)
+
+
+def call(handler, event, request_id, function_name, memory_mb, deadline_ns, environment, code, cpus):
+    """Runs one call; without a handler, a trial of nothing but the runtime's own work. Returns
+    (succeeded, JSON bytes, init µs, run µs); never raises."""
     begin = loaded = time.monotonic_ns()
     running = False
     try:
-        gc.enable()
-        if environment:
-            os.environ.update(environment)
-        function = _load(handler)
+        function, takes_context = (_restored() if _prepared else
+                                   _loaded(handler, code, environment, cpus))  # fmt: skip
         arguments = [json.loads(event)]
-        if _takes_context(function):
+        if takes_context:
             arguments.append(Context(request_id, function_name, memory_mb, deadline_ns))
         loaded = time.monotonic_ns()
         running = True

@@ -1,0 +1,71 @@
+#include "manager/calls/code_cache.h"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "manager/calls/errand.h"
+
+namespace sock::manager {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// A larger handler is compiled by each call: it has better uses for sockd's memory.
+constexpr std::uint64_t kLargestCode = 1 << 20;
+constexpr std::uint64_t kMostBytes = 64 << 20;
+constexpr Millis kCompileTimeout{10'000};
+
+}  // namespace
+
+CodeCache::CodeCache(asio::any_io_executor executor, SlotStock& slots,
+                     std::function<Result<CloneRecipe>()> recipe)
+    : executor_(std::move(executor)), slots_(slots), recipe_(std::move(recipe)) {}
+
+std::string_view CodeCache::get(const std::shared_ptr<const Function>& function) {
+  const std::string& name = function->spec.name;
+  const auto found = entries_.find(name);
+  if (found != entries_.end() && found->second.generation == function->generation) {
+    return found->second.code;
+  }
+  if (compiling_.insert(name).second) {
+    asio::co_spawn(executor_, compile(function), asio::detached);
+  }
+  return {};
+}
+
+void CodeCache::forget(const std::string& name) {
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) return;
+  bytes_ -= found->second.code.size();
+  entries_.erase(found);
+}
+
+asio::awaitable<void> CodeCache::compile(std::shared_ptr<const Function> function) {
+  // On a later turn of the loop: the call that asked goes first.
+  co_await asio::post(executor_, asio::use_awaitable);
+  const std::string name = function->spec.name;
+  Result<CallReply> reply = fail(Code::kInternal, "compile", "no zygote");
+  if (auto recipe = recipe_()) {
+    recipe->function = function;
+    recipe->discard_output = true;
+    auto clone = co_await make_clone(std::move(*recipe), slots_);
+    if (clone) {
+      reply = co_await run_errand(**clone, zygote::FrameType::kCompile, function.get(), {},
+                                  kLargestCode, kCompileTimeout);
+      co_await bury(std::move(*clone), slots_);
+    }
+  }
+  compiling_.erase(name);
+  // An empty entry is an answer too: such a module is loaded from its file, and nothing asks again.
+  std::string code = reply ? std::move(reply->json) : std::string();
+  if (!reply) spdlog::debug("{} is not precompiled: {}", name, reply.error().describe());
+  if (bytes_ + code.size() > kMostBytes) code.clear();
+  forget(name);
+  bytes_ += code.size();
+  entries_[name] = {function->generation, std::move(code)};
+}
+
+}  // namespace sock::manager

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "zygote/process_memory.h"
+
+namespace sock::zygote {
+
+/// Pages of a process.
+struct Touched {
+  std::vector<PageRange> writes;  ///< its own by now
+  std::vector<PageRange> reads;   ///< mapped, unchanged
+
+  [[nodiscard]] std::uint64_t bytes() const;
+};
+
+/// An image (image.h) of what `clone` has and `zygote`, the sealed zygote it was cloned from, has
+/// not.
+///
+/// Stacks are left out: the copy goes on in the frames it restores the image from. A mapping counts
+/// as the zygote's only when it is the very same file at the same place, which only a sealed
+/// zygote's memory is; a freed and mapped again range is therefore never taken for the old one.
+/// kInvalid, naming what it is, for memory that cannot be copied (shared, swapped out) and for more
+/// than `limit` bytes.
+[[nodiscard]] Result<Fd> record_image(const ProcessMemory& zygote, const ProcessMemory& clone,
+                                      std::uint64_t limit);
+
+/// All pages in a process's page table, its stack's too.
+[[nodiscard]] Result<Touched> touched_pages(const ProcessMemory& process);
+
+/// What `later` has beyond `earlier`.
+[[nodiscard]] Touched difference(const Touched& later, const Touched& earlier);
+
+/// What either has.
+[[nodiscard]] Touched merged(const Touched& a, const Touched& b);
+
+/// A list of touches (image.h) for clones to populate.
+[[nodiscard]] Result<Fd> write_touches(const Touched& touched);
+
+}  // namespace sock::zygote
