@@ -206,9 +206,17 @@ class RootBuilder {
   bool started_ = false;
 };
 
+/// Uses up pid 2 of this namespace, which every sandbox's first process has in its own: libraries
+/// that notice a fork by a changed getpid(), OpenSSL among them, notice the one that made it from a
+/// zygote. The kernel does not give such a low number out again.
+void use_up_pid_two() {
+  if (::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr) == 0) ::_exit(0);
+}
+
 int run_keeper() {
   ::prctl(PR_SET_NAME, "sock-init", 0, 0, 0);
   ::signal(SIGCHLD, SIG_IGN);
+  use_up_pid_two();
   ::umask(022);
   // Also what lets zygotes join the shells: setns(2) by pidfd asks for the target's permitted set
   // to be within the caller's (ptrace(2), PTRACE_MODE_READ_REALCREDS).

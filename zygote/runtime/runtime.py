@@ -71,7 +71,7 @@ _trial_code = b""
 _random_objects = []
 _numpy_generators = []
 _thread_setters = {}
-_settled_pid = 0
+_settled_pids = set()
 
 
 def import_modules(names):
@@ -140,8 +140,7 @@ def settle():
 
 
 def _freeze():
-    global _settled_pid
-    _settled_pid = os.getpid()
+    _settled_pids.add(os.getpid())
     gc.collect()
     gc.freeze()
 
@@ -183,9 +182,9 @@ def restore_uniqueness():
         else:
             bits = generator.bit_generator
             bits.state = type(bits)().state
-    # OpenSSL notices a fork by getpid() alone (RAND_DRBG(7)); a zygote's pid differs from its
-    # clones', but nobody promises that.
-    if os.getpid() == _settled_pid and "ssl" in sys.modules:
+    # OpenSSL notices a fork by getpid() alone (RAND_DRBG(7)). No zygote should have had this pid in
+    # its namespace (sandbox/init_main.cc sees to it); if one had, OpenSSL must be told.
+    if os.getpid() in _settled_pids and "ssl" in sys.modules:
         sys.modules["ssl"].RAND_add(os.urandom(48), 48.0)
     process = sys.modules.get("multiprocessing.process")
     if process is not None:
