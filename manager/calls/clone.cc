@@ -124,7 +124,12 @@ Clone::Clone(const asio::any_io_executor& executor, std::unique_ptr<Slot> its_sl
     : slot(std::move(its_slot)),
       process(std::move(its_process)),
       connection(executor, its_connection.release()),
-      log(executor, its_log.release()) {}
+      log(executor, its_log.release()) {
+  // Both are non-blocking; asio would ask the kernel for it again with the first operation.
+  boost::system::error_code ignored;
+  connection.native_non_blocking(true, ignored);
+  log.native_non_blocking(true, ignored);
+}
 
 bool Clone::alive() {
   char byte = 0;
