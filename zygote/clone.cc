@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -25,7 +28,7 @@ std::size_t g_robust_list_size = 0;
 /// left out: they protect locks from other threads, and there are none (audit.h).
 long raw_clone(std::uint64_t flags, int cgroup, int& pidfd) {
   clone_args args{};
-  args.flags = flags | CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+  args.flags = flags | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   args.child_tid = g_tid_address;
   if (cgroup >= 0) {
@@ -86,7 +89,7 @@ Cloned make_clone(const ClonePlan& plan) {
   // From now on our children are born in the shell's pid namespace; nobody else's are.
   if (::setns(plan.shell, CLONE_NEWPID) < 0) return {-1, errno};
   int pidfd = -1;
-  const long pid = raw_clone(0, plan.cgroup, pidfd);
+  const long pid = raw_clone(CLONE_PARENT, plan.cgroup, pidfd);
   if (pid == 0) run_clone(plan);
   return pid < 0 ? Cloned{-1, errno} : Cloned{pidfd, 0};
 }
@@ -94,9 +97,24 @@ Cloned make_clone(const ClonePlan& plan) {
 Cloned make_fork() {
   if (::setns(kPidNamespaceFd, CLONE_NEWPID) < 0) return {-1, errno};
   int pidfd = -1;
-  const long pid = raw_clone(0, -1, pidfd);
+  const long pid = raw_clone(CLONE_PARENT, -1, pidfd);
   if (pid == 0) return {-1, 0};
   return pid < 0 ? Cloned{-1, errno} : Cloned{pidfd, 0};
+}
+
+bool trial_clone(bool (*life)(), Millis timeout) {
+  int pidfd = -1;
+  const long pid = raw_clone(0, -1, pidfd);
+  if (pid == 0) ::_exit(life() ? 0 : 1);
+  if (pid < 0) return false;
+  pollfd wait{pidfd, POLLIN, 0};
+  if (::poll(&wait, 1, static_cast<int>(timeout.count())) != 1) {
+    ::syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+  }
+  siginfo_t info{};
+  const int reaped = ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | __WALL);
+  ::close(pidfd);
+  return reaped == 0 && info.si_code == CLD_EXITED && info.si_status == 0;
 }
 
 }  // namespace sock::zygote

@@ -5,6 +5,7 @@
 
 #include <span>
 
+#include "base/clock.h"
 #include "zygote/wire.h"
 
 namespace sock::zygote {
@@ -34,6 +35,10 @@ struct Cloned {
 /// A bare clone in the zygote's own namespaces: a child zygote. Returns twice: in the child
 /// `pidfd` is -1 and `error` is 0.
 [[nodiscard]] Cloned make_fork();
+
+/// A clone that this process waits for: runs `life` and exits, with 0 when that returns true. False
+/// when it did not, or not within `timeout`.
+[[nodiscard]] bool trial_clone(bool (*life)(), Millis timeout);
 
 /// Looks up what clones need from glibc (the addresses of the thread id and of the robust-futex
 /// list, which a raw clone must restore as fork() does). Once, before the first clone.
