@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/rseq.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <string>
 
@@ -26,6 +28,8 @@ constexpr std::size_t kPagesAtOnce = 4096;
 /// Untouched pages between two written ones that are copied along, because a mapping more costs
 /// every clone more than they cost once. Measured: docs/architecture.md, "Sealing".
 constexpr std::size_t kBridge = 32;
+/// Constants of a library that are copied along for the same reason.
+constexpr std::size_t kMostConstants = 512 << 10;
 
 std::unexpected<Error> refuse(const Mapping& mapping, std::string_view why) {
   std::string message(why);
@@ -53,6 +57,21 @@ bool is_ordinary(const Mapping& mapping) {
   });
 }
 
+struct Range {
+  std::uintptr_t begin;
+  std::uintptr_t end;
+};
+
+/// The pages of the thread's control block that are written all the time: errno by failing system
+/// calls, the rseq area (rseq(2)) by the kernel whenever it runs the thread somewhere else.
+Range thread_pages() {
+  const auto self = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+  const auto rseq = self + static_cast<std::uintptr_t>(__rseq_offset);
+  const auto error = reinterpret_cast<std::uintptr_t>(&errno);
+  const std::uintptr_t first = std::min({self, rseq, error}), last = std::max({self, rseq, error});
+  return {first / kPage * kPage, (last + sizeof(struct rseq)) / kPage * kPage + kPage};
+}
+
 class Planner {
  public:
   Planner(std::span<Piece> pieces, std::span<std::uint8_t> resident, std::span<const int> ancestors)
@@ -71,13 +90,21 @@ class Planner {
       return refuse(mapping, "memory of an unknown kind");
     }
     if (!is_ordinary(mapping)) return refuse(mapping, "memory with unusual flags");
-    if (mapping.anonymous == 0 && mapping.swapped == 0) return {};
+    if (mapping.anonymous == 0 && mapping.swapped == 0) {
+      constants_ = mapping;
+      return {};
+    }
     if ((mapping.protection & PROT_READ) == 0) return refuse(mapping, "unreadable memory");
     if (mapping.name.starts_with("/dev/")) return refuse(mapping, "memory of a device");
-    if (mapping.inode == 0) return add_anonymous(mapping);
-    if (const int fd = ancestor_of(mapping); fd >= 0) return add_inherited(mapping, fd);
-    // A library's data. Few of its pages are still the file's, and the file may be gone.
-    return append(mapping, mapping.begin, mapping.end, Piece::Source::kImage, -1);
+    if (auto added = add_constants_before(mapping); !added) return added;
+    // The two sides of what must stay as it is; without any of that in it, the mapping as a whole.
+    Mapping before = mapping, after = mapping;
+    before.end = std::clamp(kept_.begin, mapping.begin, mapping.end);
+    after.begin = std::clamp(kept_.end, before.end, mapping.end);
+    after.offset += after.begin - mapping.begin;
+    if (before.end == after.begin) return add_part(mapping);
+    if (auto added = add_part(before); !added) return added;
+    return add_part(after);
   }
 
   /// The pieces, each with its place in the image.
@@ -92,6 +119,25 @@ class Planner {
   }
 
  private:
+  /// A library's constants, so that they and the relocated constants behind them are one mapping.
+  [[nodiscard]] Result<> add_constants_before(const Mapping& mapping) {
+    if (mapping.protection != PROT_READ || constants_.protection != PROT_READ ||
+        constants_.end != mapping.begin || constants_.inode != mapping.inode ||
+        constants_.device != mapping.device || mapping.inode == 0 || ancestor_of(mapping) >= 0 ||
+        constants_.size() > kMostConstants) {
+      return {};
+    }
+    return append(constants_, constants_.begin, constants_.end, Piece::Source::kImage, -1);
+  }
+
+  [[nodiscard]] Result<> add_part(const Mapping& mapping) {
+    if (mapping.begin == mapping.end) return {};
+    if (mapping.inode == 0) return add_anonymous(mapping);
+    if (const int fd = ancestor_of(mapping); fd >= 0) return add_inherited(mapping, fd);
+    // A library's data. Few of its pages are still the file's, and the file may be gone.
+    return append(mapping, mapping.begin, mapping.end, Piece::Source::kImage, -1);
+  }
+
   /// The ancestor's image that the whole mapping shows; -1 when there is none.
   [[nodiscard]] int ancestor_of(const Mapping& mapping) const {
     for (const int fd : ancestors_) {
@@ -205,6 +251,8 @@ class Planner {
   std::span<Piece> pieces_;
   std::span<std::uint8_t> resident_;
   std::span<const int> ancestors_;
+  const Range kept_ = thread_pages();
+  Mapping constants_;  ///< the latest mapping that nobody wrote to
   std::size_t count_ = 0;
   std::uint64_t image_bytes_ = 0;
 };
