@@ -171,6 +171,10 @@ asio::awaitable<Result<std::shared_ptr<FunctionZygotes::Source>>> FunctionZygote
   auto recipe = choose_(*function);
   if (!recipe) co_return std::unexpected(recipe.error());
   const auto zygote = recipe->zygote;
+  // Unsealed memory cannot be told from memory that was freed and mapped again (recorder.h).
+  if (!zygote->sealing().sealed) {
+    co_return fail(Code::kInternal, "function zygote", "its package zygote is not sealed");
+  }
   recipe->function = function;
   recipe->to_be_recorded = true;
   recipe->discard_output = true;
