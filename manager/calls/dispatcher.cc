@@ -156,15 +156,15 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::obtain(const Functio
       record.start = choice->exact ? Start::kParked : Start::kCold;
       co_return clone;
     }
-    auto made = co_await make_clone(node.zygote, slots_);
+    auto made = co_await node.zygotes->make();
     if (made) {
       ++node.clones;
       record.start = choice->exact ? Start::kClone : Start::kCold;
       co_return std::move(*made);
     }
+    // A zygote that is broken is out of service by now: the next one chosen is another.
     last = made.error();
     if (last.code == Code::kDraining || last.code == Code::kRejected) break;
-    zygotes_.mark_failed(node, last);
   }
   co_return std::unexpected(last);
 }
