@@ -69,6 +69,9 @@ class Zygote {
   /// turn, each within a second or the zygote counts as stuck (kTimeout).
   [[nodiscard]] boost::asio::awaitable<Result<Process>> clone(CloneArguments arguments);
 
+  /// Requests whose turn has not come: a zygote that has some cannot clone fast enough.
+  [[nodiscard]] std::size_t waiting() const { return turn_.waiting(); }
+
   [[nodiscard]] const Process& process() const { return process_; }
   [[nodiscard]] std::int64_t import_us() const { return import_us_; }
   [[nodiscard]] const Sealing& sealing() const { return sealing_; }

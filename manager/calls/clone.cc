@@ -178,4 +178,9 @@ asio::awaitable<Result<>> dedicate(Clone& clone, std::shared_ptr<const Function>
   co_return attached;
 }
 
+asio::awaitable<void> bury_clone(std::unique_ptr<Clone> clone, SlotStock& slots) {
+  const auto obituary = co_await slots.bury(std::move(clone->slot), std::move(clone->process));
+  (void)obituary;
+}
+
 }  // namespace sock::manager

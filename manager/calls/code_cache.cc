@@ -55,7 +55,7 @@ asio::awaitable<void> CodeCache::compile(std::shared_ptr<const Function> functio
     if (clone) {
       reply = co_await run_errand(**clone, zygote::FrameType::kCompile, function.get(), {},
                                   kLargestCode, kCompileTimeout);
-      co_await bury(std::move(*clone), slots_);
+      co_await bury_clone(std::move(*clone), slots_);
     }
   }
   compiling_.erase(name);

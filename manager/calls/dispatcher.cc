@@ -179,18 +179,15 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::clone_now(const Func
     if (!choice) co_return std::unexpected(choice.error());
     ZygoteNode& node = *choice->node;
     record.zygote = node.packages();
-    CloneRecipe recipe;
-    recipe.zygote = node.zygote;
-    recipe.touches = node.touches;
-    auto made = co_await make_clone(std::move(recipe), slots_);
+    auto made = co_await node.zygotes->make();
     if (made) {
       ++node.clones;
       record.start = choice->exact ? Start::kClone : Start::kCold;
       co_return made;
     }
+    // A zygote that is broken is out of service by now: the next one chosen is another.
     last = made.error();
     if (last.code == Code::kDraining || last.code == Code::kRejected) break;
-    zygotes_.mark_failed(node, last);
   }
   co_return std::unexpected(last);
 }
