@@ -101,7 +101,9 @@ class MemoryRows : public RowGroup {
         const auto& node = zygote.as_object();
         const auto* seal = node.if_contains("seal_ms");
         const auto& packages = node.at("packages").as_array();
-        const bool pandas = std::ranges::find(packages, "pandas") != packages.end();
+        const bool pandas = std::ranges::any_of(packages, [](const auto& package) {
+          return package.as_string().starts_with("pandas==");
+        });
         if (!pandas || node.at("state").as_string() != "ready") continue;
         context_.samples.add("8.import_ms", node.at("import_ms").to_number<double>());
         if (seal != nullptr && seal->is_number()) {
