@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 
-#include <algorithm>
-#include <set>
 #include <sstream>
 #include <thread>
 
@@ -35,28 +33,25 @@ Result<double> cgroup_bytes(pid_t pid) {
   return std::strtod(value->c_str(), nullptr);
 }
 
-/// Zygotes' pids, and how many clones are parked with them.
-struct Zygotes {
-  std::set<pid_t> pids;
-  std::int64_t parked = 0;
-};
-
-Result<Zygotes> read_zygotes(const Instance& instance) {
+Result<std::int64_t> count_parked(const Instance& instance) {
   const auto zygotes = zygotes_of(instance.socket());
   if (!zygotes) return std::unexpected(zygotes.error());
-  Zygotes out;
-  for (const auto& zygote : *zygotes) {
-    out.pids.insert(zygote.as_object().at("pid").to_number<pid_t>());
-    out.parked += zygote.as_object().at("parked").to_number<std::int64_t>();
+  std::int64_t parked = 0;
+  for (const char* kind : {"zygotes", "functions"}) {
+    const auto* all = zygotes->if_contains(kind);
+    if (all == nullptr) continue;
+    for (const auto& zygote : all->as_array()) {
+      parked += zygote.as_object().at("parked").to_number<std::int64_t>();
+    }
   }
-  return out;
+  return parked;
 }
 
-std::vector<pid_t> clones_beside(const Instance& instance, const std::set<pid_t>& zygotes) {
+std::vector<pid_t> clones_of(const Instance& instance) {
   std::vector<pid_t> out;
   for (const auto& process : all_processes()) {
-    if (process.parent == instance.pid() && !zygotes.contains(process.pid) &&
-        program_name(process.pid) == "sock-zygote") {
+    if (process.parent == instance.pid() && program_name(process.pid) == "sock-zygote" &&
+        in_cgroup(process.pid, instance.cgroup() + "/slots")) {
       out.push_back(process.pid);
     }
   }
@@ -84,13 +79,13 @@ Result<CloneMemory> memory_of_clone(pid_t pid) {
 Result<std::vector<pid_t>> await_parked(const Instance& instance, unsigned wanted) {
   const auto deadline = Clock::now() + kParkedWithin;
   for (;;) {
-    const auto zygotes = read_zygotes(instance);
-    if (!zygotes) return std::unexpected(zygotes.error());
-    const auto clones = clones_beside(instance, zygotes->pids);
-    if (zygotes->parked == wanted && clones.size() == wanted) return clones;
+    const auto parked = count_parked(instance);
+    if (!parked) return std::unexpected(parked.error());
+    const auto clones = clones_of(instance);
+    if (*parked >= wanted && clones.size() == static_cast<std::size_t>(*parked)) return clones;
     if (Clock::now() > deadline) {
       return fail(Code::kTimeout, "parked clones",
-                  std::to_string(zygotes->parked) + " parked of " + std::to_string(clones.size()) +
+                  std::to_string(*parked) + " parked of " + std::to_string(clones.size()) +
                       ", not " + std::to_string(wanted));
     }
     std::this_thread::sleep_for(Millis(50));  // between two looks; sockd tells nobody

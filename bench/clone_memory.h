@@ -18,9 +18,9 @@ struct CloneMemory {
 
 [[nodiscard]] Result<CloneMemory> memory_of_clone(pid_t pid);
 
-/// The parked clones of a daemon that serves no calls, once GET /v1/zygotes counts `wanted` of them
-/// and no others are in the making: its children that run sock-zygote and are not among its
-/// zygotes. kTimeout after half a minute.
+/// The parked clones of a daemon that serves no calls, once GET /v1/zygotes counts `wanted` or more
+/// and no others are in the making: its children that run sock-zygote in a sandbox's cgroup (v2).
+/// kTimeout after half a minute.
 [[nodiscard]] Result<std::vector<pid_t>> await_parked(const Instance& instance, unsigned wanted);
 
 }  // namespace sock::bench

@@ -91,7 +91,7 @@ Result<Gauges> read_gauges(const Instance& instance) {
   out.descriptors = count_files("/proc/" + std::to_string(instance.pid()) + "/fd");
   out.cgroups = *cgroups;
   out.netns = netns->at("builds").to_number<double>() - netns->at("destroyed").to_number<double>();
-  for (const auto& zygote : *zygotes) {
+  for (const auto& zygote : zygotes->at("zygotes").as_array()) {
     out.zygotes_pss += zygote.as_object().at("memory_bytes").to_number<double>();
   }
   for (const auto& process : all_processes()) {

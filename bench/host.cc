@@ -76,4 +76,9 @@ std::string describe(const Host& host) {
          ", cgroups " + host.cgroups + ", Python " + host.python + ", load " + host.load;
 }
 
+boost::json::object to_json(const Host& host) {
+  return {{"cpu", host.cpu},         {"processors", host.processors}, {"kernel", host.kernel},
+          {"cgroups", host.cgroups}, {"python", host.python},         {"load", host.load}};
+}
+
 }  // namespace sock::bench

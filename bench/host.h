@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <string>
 
 namespace sock::bench {
@@ -19,5 +20,8 @@ struct Host {
 
 /// One line for a person.
 [[nodiscard]] std::string describe(const Host& host);
+
+/// The same for programs.
+[[nodiscard]] boost::json::object to_json(const Host& host);
 
 }  // namespace sock::bench

@@ -25,27 +25,31 @@ constexpr auto kZygotesWithin = std::chrono::seconds(60);
 std::string config_of(Setup setup) {
   switch (setup) {
     case Setup::kStocked:
-    case Setup::kPackages:
     case Setup::kLoad:
       return "";
+    case Setup::kPackages:
+      return "[zygotes]\nfunctions = false\n";
     case Setup::kOnDemand:
-      return "[parked]\nmin = 0\nmax = 0\n";
+      return "[zygotes]\nfunctions = false\n[parked]\nmin = 0\nmax = 0\n";
   }
   return "";
 }
 
-/// True when `function` has a ready zygote of its own, or none is to be expected.
-bool has_own(const json::array& zygotes, const std::string& function) {
-  bool expected = false;
-  for (const auto& zygote : zygotes) {
-    const auto* of = zygote.as_object().if_contains("function");
-    if (of == nullptr) continue;
-    expected = true;
-    if (of->is_string() && of->get_string() == function) {
-      return zygote.as_object().at("state").as_string() == "ready";
+/// Whether `function` has a ready zygote of its own, or none is to be had.
+Result<bool> has_own(const json::object& zygotes, const std::string& function) {
+  const auto* functions = zygotes.if_contains("functions");
+  if (functions == nullptr || function.empty()) return true;
+  for (const auto& zygote : functions->as_array()) {
+    const auto& own = zygote.as_object();
+    if (own.at("function").as_string() != function) continue;
+    const auto& state = own.at("state").as_string();
+    if (state == "failed") {
+      return fail(Code::kInvalid, "zygote of " + function,
+                  std::string(own.at("error").as_string()));
     }
+    return state == "ready";
   }
-  return !expected;
+  return false;
 }
 
 bool any_starting(const json::array& zygotes) {
@@ -74,17 +78,17 @@ Result<Instance> start_daemon(const TargetOptions& options, const fs::path& home
   return Instance::start(spec);
 }
 
-Result<json::array> zygotes_of(const std::string& socket) {
+Result<json::object> zygotes_of(const std::string& socket) {
   const auto reply = request(socket, "GET", "/v1/zygotes", "", {}, Millis(10'000));
   if (!reply) return std::unexpected(reply.error());
   json::error_code error;
   auto value = json::parse(reply->body, error);
   auto* object = value.if_object();
-  auto* zygotes = object != nullptr ? object->if_contains("zygotes") : nullptr;
+  const auto* zygotes = object != nullptr ? object->if_contains("zygotes") : nullptr;
   if (error || zygotes == nullptr || !zygotes->is_array()) {
     return fail(Code::kInternal, "GET /v1/zygotes", "not what was expected: " + reply->body);
   }
-  return std::move(zygotes->get_array());
+  return std::move(*object);
 }
 
 Result<> await_zygotes(const std::string& socket, const std::string& function) {
@@ -92,7 +96,9 @@ Result<> await_zygotes(const std::string& socket, const std::string& function) {
   for (;;) {
     const auto zygotes = zygotes_of(socket);
     if (!zygotes) return std::unexpected(zygotes.error());
-    if (!any_starting(*zygotes) && (function.empty() || has_own(*zygotes, function))) return {};
+    const auto own = has_own(*zygotes, function);
+    if (!own) return std::unexpected(own.error());
+    if (*own && !any_starting(zygotes->at("zygotes").as_array())) return {};
     if (Clock::now() > deadline) return fail(Code::kTimeout, "zygotes", "one is still starting");
     std::this_thread::sleep_for(Millis(50));  // between two looks; sockd tells nobody
   }

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 #include <map>
 #include <set>
 #include <string>
@@ -31,8 +32,8 @@ struct TargetOptions {
 /// How a daemon of the benchmark is configured.
 enum class Setup {
   kStocked,   ///< the defaults, for functions that ask for parked clones of their own
-  kPackages,  ///< clones of package zygotes only
-  kOnDemand,  ///< nothing is parked
+  kPackages,  ///< the defaults, but no function has a zygote of its own
+  kOnDemand,  ///< nor is anything parked
   kLoad,      ///< the defaults, for floods of calls
 };
 
@@ -100,11 +101,11 @@ class TargetContext {
                                             const std::filesystem::path& home,
                                             const std::string& config);
 
-/// "zygotes" of GET /v1/zygotes.
-[[nodiscard]] Result<boost::json::array> zygotes_of(const std::string& socket);
+/// GET /v1/zygotes; it has an array "zygotes", and "functions" where functions have zygotes too.
+[[nodiscard]] Result<boost::json::object> zygotes_of(const std::string& socket);
 
-/// Until no zygote is starting and, where the daemon makes zygotes of functions, `function` has
-/// its own. kTimeout after a minute.
+/// Until no package zygote is starting and, where functions have zygotes, `function` has one; ""
+/// asks for none. kInvalid when it cannot have one; kTimeout after a minute.
 [[nodiscard]] Result<> await_zygotes(const std::string& socket, const std::string& function);
 
 void show_progress(const std::string& text);

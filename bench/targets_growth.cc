@@ -125,6 +125,7 @@ class Growth {
     json::object errors;
     for (const auto& [error, count] : errors_) errors[error] = count;
     json::object document{{"version", 1}, {"calls", context_.options.growth}};
+    document["host"] = to_json(host);
     document["gauges"] = std::move(all);
     document["errors"] = std::move(errors);
     document["grew"] = out.grew;

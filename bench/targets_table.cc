@@ -77,9 +77,7 @@ std::string as_table(const TargetReport& report, const Samples& samples) {
 
 std::string as_json(const TargetReport& report, const Samples& samples) {
   json::object out{{"version", 1}, {"rounds", report.rounds}, {"complete", report.complete}};
-  out["host"] = json::object{{"cpu", report.host.cpu},       {"processors", report.host.processors},
-                             {"kernel", report.host.kernel}, {"cgroups", report.host.cgroups},
-                             {"python", report.host.python}, {"load", report.host.load}};
+  out["host"] = bench::to_json(report.host);
   json::array rows;
   for (const auto& row : report.rows) {
     json::object entry{{"id", row.id},
