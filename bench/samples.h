@@ -19,6 +19,9 @@ class Samples {
   /// and errors.
   void add_round(const std::string& key, Round round);
 
+  /// A measurement that could not be made.
+  void add_error(const std::string& key, const std::string& what) { ++errors_[key][what]; }
+
   /// Empty when nothing was measured under this key.
   [[nodiscard]] std::optional<double> median(const std::string& key) const;
 

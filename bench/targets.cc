@@ -28,7 +28,8 @@ Result<> write_json(const TargetContext& context, const std::string& text) {
   return replace_file(std::filesystem::absolute(context.options.json), text);
 }
 
-Result<> run_table(TargetContext& context) {
+/// False when something could not be measured; missed targets are results like any other.
+Result<bool> run_table(TargetContext& context) {
   TargetReport report;
   report.host = read_host();
   std::vector<std::unique_ptr<RowGroup>> groups;
@@ -37,13 +38,15 @@ Result<> run_table(TargetContext& context) {
     if (group->wanted()) groups.push_back(std::move(group));
   }
   for (const auto& group : groups) {
-    if (auto prepared = group->prepare(); !prepared) return prepared;
+    if (auto prepared = group->prepare(); !prepared) return std::unexpected(prepared.error());
   }
   for (; report.rounds < context.options.rounds && !interrupted; ++report.rounds) {
     show_progress("round " + std::to_string(report.rounds + 1) + "/" +
                   std::to_string(context.options.rounds));
     for (const auto& group : groups) {
-      if (auto measured = group->measure(); !measured) return measured;
+      if (auto measured = group->measure(); !measured) {
+        context.samples.add_error("a round", measured.error().describe());
+      }
     }
   }
   report.complete = !interrupted;
@@ -51,9 +54,10 @@ Result<> run_table(TargetContext& context) {
   std::ranges::stable_sort(report.rows, {}, &TargetRow::id);
   std::fputs(as_table(report, context.samples).c_str(), stdout);
   if (auto written = write_json(context, as_json(report, context.samples)); !written) {
-    return written;
+    return std::unexpected(written.error());
   }
-  return context.stop();
+  if (auto stopped = context.stop(); !stopped) return std::unexpected(stopped.error());
+  return context.samples.errors().empty();
 }
 
 /// False when something grew.
@@ -119,12 +123,7 @@ int run(int argc, char** argv) {
     return 1;
   }
   TargetContext context(std::move(options), home->path(), interrupted);
-  Result<bool> good = true;
-  if (context.options.growth > 0) {
-    good = run_calls(context);
-  } else if (auto done = run_table(context); !done) {
-    good = std::unexpected(done.error());
-  }
+  const auto good = context.options.growth > 0 ? run_calls(context) : run_table(context);
   if (::isatty(STDERR_FILENO) != 0) std::fputs("\r\033[K", stderr);
   if (!good) std::fprintf(stderr, "targets: %s\n", good.error().describe().c_str());
   if (interrupted) return 130;

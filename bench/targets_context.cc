@@ -130,8 +130,11 @@ Result<> TargetContext::paced(const std::string& key, Setup setup, PacedSpec spe
   spec.pause = options.pause;
   spec.stop = &interrupted;
   auto round = drive_paced(spec);
-  if (!round) return std::unexpected(round.error());
-  if (!interrupted) samples.add_round(key, std::move(*round));
+  if (!round) {
+    samples.add_error(key, round.error().describe());
+  } else if (!interrupted) {
+    samples.add_round(key, std::move(*round));
+  }
   return {};
 }
 

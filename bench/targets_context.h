@@ -63,6 +63,7 @@ class TargetContext {
   [[nodiscard]] Result<> deploy(Setup setup, const Deployment& function);
 
   /// One round of paced calls, into samples under `key`; `spec` lacks socket, calls, pause, stop.
+  /// Calls that cannot be made are an error in the samples only: other rows go on.
   [[nodiscard]] Result<> paced(const std::string& key, Setup setup, PacedSpec spec);
 
   /// B1: a small static program that clones, exits and waits; paced as the calls are, and in a

@@ -8,6 +8,7 @@ fork_loop.py does.
 import argparse
 import importlib.util
 import json
+import signal
 import time
 
 
@@ -28,6 +29,8 @@ def main():
     arguments.add_argument("--output", required=True)
     options = arguments.parse_args()
 
+    # A terminal's interrupt is for the benchmark, which waits for this window to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     handler = load(options.handler)
     with open(options.event, encoding="utf-8") as file:
         event = file.read()
