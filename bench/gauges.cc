@@ -105,6 +105,9 @@ Result<Gauges> read_gauges(const Instance& instance) {
 
 Result<Gauges> settled_gauges(const Instance& instance) {
   const auto deadline = Clock::now() + kSettledWithin;
+  if (auto still = await_zygotes(instance.socket(), ""); !still) {
+    return std::unexpected(still.error());
+  }
   std::optional<Gauges> before;
   for (;;) {
     const auto health = get(instance, "/v1/health");

@@ -49,8 +49,8 @@ inline constexpr std::array<GaugeKind, 9> kGauges{{
 /// Reads all of them.
 [[nodiscard]] Result<Gauges> read_gauges(const Instance& instance);
 
-/// Waits until no call is running and two readings in a row, half a second apart, agree in every
-/// count; then returns the latter. kTimeout after a minute.
+/// Waits until no zygote is starting, no call is running and two readings in a row, half a second
+/// apart, agree in every count; then returns the latter. kTimeout after a minute.
 [[nodiscard]] Result<Gauges> settled_gauges(const Instance& instance);
 
 }  // namespace sock::bench
