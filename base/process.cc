@@ -1,6 +1,7 @@
 #include "base/process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -42,6 +43,12 @@ std::optional<Exit> Process::reap(int options) {
   do {
     result = ::syscall(SYS_waitid, P_PIDFD, pidfd_.get(), &info, options | WEXITED | __WALL,
                        &exit.usage);
+    // A pidfd whose open file an event loop has made non-blocking does not wait (pidfd_open(2)).
+    if (result < 0 && errno == EAGAIN) {
+      pollfd ended{pidfd_.get(), POLLIN, 0};
+      (void)::poll(&ended, 1, -1);
+      errno = EINTR;
+    }
   } while (result < 0 && errno == EINTR);
   if (result == 0 && info.si_pid == 0) return std::nullopt;
   pidfd_.reset();
