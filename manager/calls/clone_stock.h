@@ -19,8 +19,8 @@ struct CloneStockOptions {
   std::uint32_t min = 1;  ///< parked clones kept without demand
   std::uint32_t max = 8;  ///< and under the heaviest demand
   /// Shared by all stocks; null is no bound.
-  std::shared_ptr<StockBudget> budget;
-  std::shared_ptr<StockGate> gate;
+  std::shared_ptr<StockBudget> budget = nullptr;
+  std::shared_ptr<StockGate> gate = nullptr;
 };
 
 /// Makes one clone, confined and parked; see make_clone().
