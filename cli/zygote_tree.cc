@@ -52,8 +52,9 @@ class Forest {
     const std::int64_t memory = integer_of(node, "memory_bytes");
     table.add({branch + label_of(node, parent), text_of(node, "id"), text_of(node, "state"),
                text_of(node, "generation"), pids_of(node), human_bytes(memory),
-               text_of(node, "parked"), text_of(node, "clones"),
-               human_seconds(integer_of(node, "age_s")), text_of(node, "error")});
+               truth_of(node, "sealed") ? "yes" : "no", text_of(node, "parked"),
+               text_of(node, "clones"), human_seconds(integer_of(node, "age_s")),
+               text_of(node, "error")});
     const auto found = children_.find(text_of(node, "id"));
     if (found == children_.end()) return;
     for (std::size_t i = 0; i < found->second.size(); ++i) {
@@ -105,6 +106,7 @@ void print_zygotes(std::ostream& out, const boost::json::array& zygotes) {
                {"GEN", Align::kRight},
                {"PID"},
                {"MEMORY", Align::kRight},
+               {"SEALED"},
                {"PARKED", Align::kRight},
                {"CLONES", Align::kRight},
                {"AGE", Align::kRight},

@@ -224,6 +224,7 @@ asio::awaitable<Result<>> Daemon::build_zygotes() {
   nursery.root.keeper = keeper_->pidfd();
   nursery.root.config.search_path = search_path(config_);
   nursery.root.config.filter = std::move(*filter);
+  nursery.root.config.seal = config_.zygotes.seal;
   nursery.root.place = [this](pid_t pid) { return cgroups_->attach_service(pid); };
   const CloneStockOptions stock{config_.parked.min, config_.parked.max, parked_budget_,
                                 std::make_shared<StockGate>(has_idle_cpu)};
@@ -456,6 +457,9 @@ json::object Daemon::zygotes() {
                                  {"parked", node->stock ? node->stock->parked() : 0},
                                  {"clones", node->clones},
                                  {"age_s", age},
+                                 {"sealed", zygote && zygote->sealing().sealed},
+                                 {"seal_ms", zygote ? zygote->sealing().took_us / 1000 : 0},
+                                 {"seal_error", node->seal_error},
                                  {"error", node->error}});
   }
   json::array functions;

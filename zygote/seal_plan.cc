@@ -27,7 +27,7 @@ constexpr std::uint64_t kLargestImage = std::uint64_t{4} << 30;
 constexpr std::size_t kPagesAtOnce = 4096;
 /// Untouched pages between two written ones that are copied along, because a mapping more costs
 /// every clone more than they cost once. Measured: docs/architecture.md, "Sealing".
-constexpr std::size_t kBridge = 32;
+constexpr std::size_t kBridge = 16;
 /// Constants of a library that are copied along for the same reason.
 constexpr std::size_t kMostConstants = 512 << 10;
 

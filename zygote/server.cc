@@ -212,10 +212,10 @@ bool report(Ready ready, std::span<const int> ancestors = {}) {
 /// The child zygote's answer. What its memory is mapped from waits in its socket until now: no
 /// package has seen it.
 bool report_child(const Ready& ready) {
-  Incoming images;
-  if (!receive(images) || images.request.type != RequestType::kImages) return false;
-  const bool serves = report(ready, std::span(images.fds).first(images.fd_count));
-  close_fds(images);
+  Incoming seals;
+  if (!receive(seals) || seals.request.type != RequestType::kSeals) return false;
+  const bool serves = report(ready, std::span(seals.fds).first(seals.fd_count));
+  close_fds(seals);
   return serves;
 }
 
@@ -238,7 +238,7 @@ int serve() {
         }
         break;
       case RequestType::kStart:
-      case RequestType::kImages:
+      case RequestType::kSeals:
         answer({-1, EPROTO});
         break;
     }

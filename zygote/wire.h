@@ -8,13 +8,13 @@ namespace sock::zygote {
 /// (a stream of base/frame.h). PODs in host order; both sides are this build.
 
 enum class RequestType : std::uint32_t {
-  kStart = 1,   ///< first message to a new process: [keeper pidfd, config memfd]; answered by Ready
-  kClone = 2,   ///< [shell pidfd, connection, log pipe, image?, touches?, cgroup?]; answered
-                ///< by CloneReply
-  kFork = 3,    ///< a child zygote: [its control socket, config memfd]; CloneReply here, then
-                ///< Ready on the new socket
-  kImages = 4,  ///< right behind a child zygote's birth, on its own socket: the images its memory
-                ///< is mapped from (seal.h), none to kMaxMessageFds; no answer
+  kStart = 1,  ///< first message to a new process: [keeper pidfd, config memfd]; answered by Ready
+  kClone = 2,  ///< [shell pidfd, connection, log pipe, image?, touches?, cgroup?]; answered by
+               ///< CloneReply
+  kFork = 3,   ///< a child zygote: [its control socket, config memfd]; CloneReply here, then
+               ///< Ready on the new socket
+  kSeals = 4,  ///< waits on a child zygote's socket from its birth: the memfds its memory is mapped
+               ///< from (seal.h), none to kMaxMessageFds; no answer
 };
 
 enum RequestFlags : std::uint32_t {

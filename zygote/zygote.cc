@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "base/message.h"
 #include "base/spawn.h"
 #include "zygote/wire.h"
 
@@ -99,21 +100,21 @@ Result<> Zygote::take_seal(const Ready& ready, std::vector<Fd> fds) {
   if (seals < 0 || (seals & kSeals) != kSeals) {
     return fail(Code::kInternal, "zygote", "its image is not a sealed memfd");
   }
-  images_.push_back(std::make_shared<const Fd>(std::move(fds.front())));
+  seals_.push_back(std::make_shared<const Fd>(std::move(fds.front())));
   sealing_ = {
       true, "", ready.seal_us, ready.sealed_bytes, ready.mappings_before, ready.mappings_after};
   return {};
 }
 
-Result<> Zygote::send_images() {
+Result<> Zygote::send_seals(int socket) const {
   Request request;
-  request.type = RequestType::kImages;
+  request.type = RequestType::kSeals;
   std::vector<int> fds;
   // The latest matter most, should a tree ever be that deep.
-  for (auto it = images_.rbegin(); it != images_.rend() && fds.size() < kMaxMessageFds; ++it) {
+  for (auto it = seals_.rbegin(); it != seals_.rend() && fds.size() < kMaxMessageFds; ++it) {
     fds.push_back((*it)->get());
   }
-  return control_.send(bytes_of(request), fds);
+  return send_message(socket, bytes_of(request), fds);
 }
 
 asio::awaitable<Result<Process>> Zygote::receive_clone() {
@@ -164,6 +165,8 @@ asio::awaitable<Result<std::unique_ptr<Zygote>>> Zygote::fork_child(
   additions.seal = seal;
   auto config = write_config(additions);
   if (!config) co_return std::unexpected(config.error());
+  // Waits in the child's socket until it has imported: no package sees it.
+  if (auto sent = send_seals((*sockets)[0].get()); !sent) co_return std::unexpected(sent.error());
   Request request;
   request.type = RequestType::kFork;
   const int fds[] = {(*sockets)[1].get(), config->get()};
@@ -180,11 +183,14 @@ asio::awaitable<Result<std::unique_ptr<Zygote>>> Zygote::fork_child(
   (*sockets)[1].reset();
   Channel control(executor, std::move((*sockets)[0]));
   std::unique_ptr<Zygote> child(new Zygote(std::move(process), std::move(control)));
-  child->images_ = images_;
-  if (auto sent = child->send_images(); !sent) co_return std::unexpected(sent.error());
+  child->seals_ = seals_;
   auto ready = co_await child->await_ready(Clock::now() + import_timeout);
   if (!ready) co_return std::unexpected(ready.error());
   co_return child;
+}
+
+bool may_do_unsealed(const Error& error) {
+  return error.step == to_string(ReadyStep::kSeal) || error.code == Code::kKilled;
 }
 
 Result<std::uint64_t> Zygote::memory_bytes() const {

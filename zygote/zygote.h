@@ -49,6 +49,9 @@ struct Sealing {
   std::uint32_t mappings_after = 0;
 };
 
+/// Whether a zygote that did not start, for this reason, may well start with `seal` off.
+[[nodiscard]] bool may_do_unsealed(const Error& error);
+
 /// Parent side of one zygote process. Lives on one event loop; not thread safe. Destruction kills
 /// and reaps it; its clones and child zygotes live on (they are children of sockd).
 ///
@@ -60,8 +63,8 @@ class Zygote {
   [[nodiscard]] static boost::asio::awaitable<Result<std::unique_ptr<Zygote>>> start(
       ZygoteOptions options);
 
-  /// A child zygote that shares this one's memory and imports `modules` on top. Serving goes on
-  /// meanwhile.
+  /// A child zygote that shares this one's memory, imports `modules` on top and is sealed in its
+  /// turn if `seal`. Serving goes on meanwhile.
   [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Zygote>>> fork_child(
       std::vector<std::string> modules, Millis import_timeout, bool seal = true);
 
@@ -83,7 +86,7 @@ class Zygote {
   Zygote(Process process, Channel control);
   [[nodiscard]] boost::asio::awaitable<Result<>> await_ready(Clock::time_point deadline);
   [[nodiscard]] Result<> take_seal(const Ready& ready, std::vector<Fd> fds);
-  [[nodiscard]] Result<> send_images();
+  [[nodiscard]] Result<> send_seals(int socket) const;
   [[nodiscard]] boost::asio::awaitable<Result<Process>> receive_clone();
 
   Process process_;
@@ -91,9 +94,9 @@ class Zygote {
   AsyncMutex turn_;  ///< one request at a time, so that replies match
   std::int64_t import_us_ = 0;
   Sealing sealing_;
-  /// What its memory is mapped from, its own last. Zygotes have closed theirs; children made later
-  /// need them to seal what they share.
-  std::vector<std::shared_ptr<const Fd>> images_;
+  /// The memfds its memory is mapped from, its own last. Zygotes have closed theirs; children made
+  /// later need them to seal what they share.
+  std::vector<std::shared_ptr<const Fd>> seals_;
 };
 
 }  // namespace sock::zygote

@@ -147,7 +147,7 @@ void ZygoteGroup::watch_load() {
 
 asio::awaitable<void> ZygoteGroup::add_replica() {
   const auto origin = members_.front()->zygote;
-  auto forked = co_await origin->fork_child({}, parts_.fork_timeout);
+  auto forked = co_await origin->fork_child({}, parts_.fork_timeout, origin->sealing().sealed);
   replicating_ = false;
   load_.grown(Clock::now());
   if (closed_ || !forked) {

@@ -26,8 +26,9 @@ struct ZygoteNode {
   /// Zygotes of one generation descend from one exec'd interpreter: they share its hash seed and
   /// the addresses of what they inherited from it. Another one is another layout.
   std::uint64_t generation = 0;
-  std::string error;      ///< of the latest failure
-  unsigned failures = 0;  ///< in a row
+  std::string seal_error;  ///< why its zygote is not sealed; empty when it is
+  std::string error;       ///< of the latest failure
+  unsigned failures = 0;   ///< in a row
   Clock::time_point retry_at{};
   Clock::time_point ready_at{};
   std::uint64_t clones = 0;  ///< ever given to calls

@@ -19,25 +19,38 @@ ZygoteNursery::ZygoteNursery(asio::any_io_executor executor, ZygoteNurseryOption
       ledger_(ledger),
       replicas_(std::make_shared<ReplicaLimit>(options_.replicas)) {}
 
+asio::awaitable<Result<std::unique_ptr<zygote::Zygote>>> ZygoteNursery::bring_up(
+    std::vector<std::string> modules, std::shared_ptr<zygote::Zygote> origin, bool seal) {
+  if (origin) {
+    co_return co_await origin->fork_child(std::move(modules), options_.import_timeout, seal);
+  }
+  zygote::ZygoteOptions options = options_.root;
+  options.config.modules = std::move(modules);
+  options.config.seal = seal;
+  options.import_timeout = options_.import_timeout;
+  co_return co_await zygote::Zygote::start(std::move(options));
+}
+
 asio::awaitable<Result<YoungZygote>> ZygoteNursery::start(pkgcache::ZygoteSpec spec,
                                                           std::shared_ptr<const ZygoteNode> parent,
                                                           OnDead on_dead) {
   const std::vector<std::string> modules = catalogue_.modules_of(spec.packages);
   const auto origin = parent ? parent->zygote() : nullptr;
   YoungZygote young;
-  Result<std::unique_ptr<zygote::Zygote>> started = nullptr;
-  if (origin) {
-    // Before the fork: the parent may be replaced meanwhile.
-    young.generation = parent->generation;
-    started = co_await origin->fork_child(modules, options_.import_timeout);
-  } else {
-    zygote::ZygoteOptions options = options_.root;
-    options.config.modules = modules;
-    options.import_timeout = options_.import_timeout;
-    young.generation = ++generations_;
-    started = co_await zygote::Zygote::start(std::move(options));
+  // Before the fork: the parent may be replaced meanwhile.
+  young.generation = origin ? parent->generation : ++generations_;
+  const bool seal = options_.root.config.seal && !unsealable_.contains(spec.id);
+  auto started = co_await bring_up(modules, origin, seal);
+  if (!started && seal && zygote::may_do_unsealed(started.error())) {
+    unsealable_[spec.id] = started.error().describe();
+    spdlog::warn("zygote {} is started anew, unsealed: {}", spec.id, unsealable_[spec.id]);
+    started = co_await bring_up(modules, origin, false);
   }
   if (!started) co_return std::unexpected(started.error());
+  young.seal_error = (*started)->sealing().error;
+  if (const auto why = unsealable_.find(spec.id); why != unsealable_.end()) {
+    young.seal_error = why->second;
+  }
   CloneRecipe recipe;
   recipe.zygote = std::move(*started);
   auto touches = co_await rehearse(recipe.zygote, slots_, worker_);

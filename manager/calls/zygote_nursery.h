@@ -4,7 +4,10 @@
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "manager/calls/zygote_node.h"
 #include "pkgcache/catalogue.h"
@@ -23,6 +26,7 @@ struct YoungZygote {
   std::shared_ptr<ZygoteGroup> zygotes;
   std::shared_ptr<CloneStock> stock;
   std::uint64_t generation = 0;
+  std::string seal_error;  ///< why it is not sealed; empty when it is
 };
 
 /// Starts zygotes. What it is given must outlive it and what it starts. On the event loop; not
@@ -36,14 +40,18 @@ class ZygoteNursery {
                 Ledger& ledger);
 
   /// A zygote as `spec` says: forked from `parent`, and of its generation; without one, exec'd anew
-  /// as the first of a generation. Ready when a trial call in a clone of it went well. Errors as
-  /// Zygote::start(). `on_dead` is the group's.
+  /// as the first of a generation. Ready when a trial call in a clone of it went well. One that
+  /// does not survive its sealing is started once more, unsealed, and so are its successors. Errors
+  /// as Zygote::start(). `on_dead` is the group's.
   [[nodiscard]] boost::asio::awaitable<Result<YoungZygote>> start(
       pkgcache::ZygoteSpec spec, std::shared_ptr<const ZygoteNode> parent, OnDead on_dead);
 
   [[nodiscard]] std::uint32_t least_parked() const { return options_.stock.min; }
 
  private:
+  [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<zygote::Zygote>>> bring_up(
+      std::vector<std::string> modules, std::shared_ptr<zygote::Zygote> origin, bool seal);
+
   boost::asio::any_io_executor executor_;
   ZygoteNurseryOptions options_;
   const pkgcache::Catalogue& catalogue_;
@@ -52,6 +60,7 @@ class ZygoteNursery {
   Ledger& ledger_;
   std::shared_ptr<ReplicaLimit> replicas_;
   std::uint64_t generations_ = 0;
+  std::map<std::string, std::string> unsealable_;  ///< zygotes' ids, and what sealing them did
 };
 
 }  // namespace sock::manager

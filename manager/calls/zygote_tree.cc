@@ -31,6 +31,13 @@ constexpr Millis kFillTimeout{10'000};
 
 constexpr const char* kRootId = "root";
 
+std::string describe_seal(const ZygoteNode& node) {
+  const zygote::Sealing& sealing = node.zygote()->sealing();
+  if (!sealing.sealed) return "not sealed: " + node.seal_error;
+  return fmt::format("sealed {} MiB in {} ms, {} mappings instead of {}", sealing.bytes >> 20,
+                     sealing.took_us / 1000, sealing.mappings_after, sealing.mappings_before);
+}
+
 }  // namespace
 
 ZygoteTree::ZygoteTree(asio::any_io_executor executor, ZygoteTreeOptions options,
@@ -201,11 +208,12 @@ void ZygoteTree::put_in_service(const std::shared_ptr<ZygoteNode>& node, YoungZy
   node->zygotes = std::move(young.zygotes);
   node->stock = std::move(young.stock);
   node->generation = young.generation;
+  node->seal_error = std::move(young.seal_error);
   node->state = ZygoteNode::State::kReady;
   node->ready_at = Clock::now();
   rebuild_index();
-  spdlog::info("zygote {} is ready: generation {}, imports took {} ms", node->name(),
-               node->generation, node->zygote()->import_us() / 1000);
+  spdlog::info("zygote {} is ready: generation {}, imports took {} ms, {}", node->name(),
+               node->generation, node->zygote()->import_us() / 1000, describe_seal(*node));
   for (const auto& observer : observers_) {
     if (observer.on_ready) observer.on_ready(*node);
   }

@@ -216,6 +216,7 @@ class Loader {
   void zygotes(OptionReader& in) {
     in.number("max", config_.zygotes.max, {1, 1000});
     in.duration("import_timeout", config_.zygotes.import_timeout, kWaitRange);
+    in.flag("seal", config_.zygotes.seal);
     in.flag("functions", config_.zygotes.functions);
     in.number("max_functions", config_.zygotes.max_functions, {0, 1000});
     in.number("replicas", config_.zygotes.replicas, {0, 1000});

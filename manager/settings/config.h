@@ -72,6 +72,7 @@ struct Config {
   struct Zygotes {
     std::uint32_t max = 16;
     Millis import_timeout{60'000};
+    bool seal = true;                  ///< zygote/seal.h
     bool functions = true;             ///< hot functions get zygotes of their own
     std::uint32_t max_functions = 32;  ///< such zygotes at a time, keep_ready included
     /// Copies of zygotes that cannot clone fast enough, of all zygotes together.

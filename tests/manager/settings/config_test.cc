@@ -70,6 +70,7 @@ TEST_F(ConfigTest, EmptyFileGivesTheDefaults) {
   EXPECT_EQ(config->calls.max_running, 128U);
   EXPECT_EQ(config->deploy.entries, 10'000U);
   EXPECT_EQ(config->zygotes.sets.size(), 2U);
+  EXPECT_TRUE(config->zygotes.seal);
 }
 
 TEST_F(ConfigTest, ReadsEveryKey) {
@@ -124,6 +125,7 @@ import_timeout = "7s"
 replicas = 3
 rotate_clones = 0
 rotate_minutes = 5
+seal = false
 sets = [["NumPy"], ["numpy", "python_dateutil"]]
 [packages]
 folders = ["/opt/a", "/opt/b"]
@@ -171,6 +173,7 @@ Pillow = ["PIL.Image", "PIL"]
   EXPECT_EQ(config->zygotes.replicas, 3U);
   EXPECT_EQ(config->zygotes.rotate_clones, 0U);
   EXPECT_EQ(config->zygotes.rotate_minutes, 5U);
+  EXPECT_FALSE(config->zygotes.seal);
   const std::vector<std::vector<std::string>> sets = {{"numpy"}, {"numpy", "python-dateutil"}};
   EXPECT_EQ(config->zygotes.sets, sets);
   EXPECT_EQ(config->packages.folders, (std::vector<std::filesystem::path>{"/opt/a", "/opt/b"}));
