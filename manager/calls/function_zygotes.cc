@@ -119,9 +119,9 @@ void FunctionZygotes::tick() {
 /// Starts an entry, retries one that is due, and builds one anew whose package zygote is no longer
 /// the one its function should have.
 void FunctionZygotes::start(const std::shared_ptr<const Function>& function) {
+  if (stopping_) return;
   auto found = entries_.find(function->spec.name);
   if (found == entries_.end()) {
-    if (stopping_ || entries_.size() >= options_.most) return;
     auto entry = std::make_shared<Entry>();
     entry->function = function;
     found = entries_.emplace(function->spec.name, std::move(entry)).first;
@@ -131,6 +131,9 @@ void FunctionZygotes::start(const std::shared_ptr<const Function>& function) {
   if (entry->source) {
     const auto base = choose_(*function);
     if (!base || base->zygote == entry->source->zygote) return;
+  } else if (alive() >= options_.most) {
+    entry->error = "there are " + std::to_string(options_.most) + " function zygotes already";
+    return;
   }
   entry->building = true;
   asio::co_spawn(executor_, build(entry), asio::detached);
@@ -272,6 +275,12 @@ void FunctionZygotes::fail_entry(Entry& entry, const Error& error) {
   if (auto stock = std::exchange(entry.stock, nullptr)) retire_stock(std::move(stock));
   spdlog::warn("function {} has no zygote, its calls load it themselves: {}",
                entry.function->spec.name, entry.error);
+}
+
+/// Those that take memory; the failed ones only remember why.
+std::size_t FunctionZygotes::alive() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      entries_, [](const auto& it) { return it.second->source || it.second->building; }));
 }
 
 void FunctionZygotes::retire(const std::string& name) {

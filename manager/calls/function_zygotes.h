@@ -91,6 +91,7 @@ class FunctionZygotes {
   void retire(const std::string& name);
   void retire_stock(std::shared_ptr<CloneStock> stock);
   [[nodiscard]] bool wanted(const Function& function) const;
+  [[nodiscard]] std::size_t alive() const;
 
   boost::asio::any_io_executor executor_;
   FunctionZygoteOptions options_;

@@ -19,8 +19,9 @@ namespace sock::manager {
 namespace {
 
 /// Lines of /proc/PID/status that describe state a copy would not have (proc_pid_status(5)).
-constexpr std::array<std::string_view, 8> kStatusLines{
-    "Umask:", "Threads:", "SigQ:", "SigPnd:", "ShdPnd:", "SigBlk:", "SigIgn:", "SigCgt:"};
+constexpr std::array<std::string_view, 10> kStatusLines{
+    "Umask:",  "Threads:", "SigQ:",   "SigPnd:",          "ShdPnd:",
+    "SigBlk:", "SigIgn:",  "SigCgt:", "Seccomp_filters:", "Cpus_allowed_list:"};
 
 using Folder = std::unique_ptr<DIR, decltype([](DIR* folder) { ::closedir(folder); })>;
 
@@ -41,15 +42,25 @@ Result<std::vector<std::string>> names_in(const std::string& path, std::size_t m
 
 std::string process_folder(pid_t pid) { return "/proc/" + std::to_string(pid); }
 
-/// The first line in which two texts differ.
+std::vector<std::string> lines_of(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(std::move(line));
+  return lines;
+}
+
+/// The first line that is new or has another value, with what it was; or one that is missing.
 std::string first_difference(const std::string& before, const std::string& after) {
-  std::istringstream a(before), b(after);
-  std::string was, is;
-  while (std::getline(b, is)) {
-    if (!std::getline(a, was)) was.clear();
-    if (was != is) return is + (was.empty() ? "" : " (it was: " + was + ")");
-  }
-  return "less than before";
+  const auto old_lines = lines_of(before), new_lines = lines_of(after);
+  auto unknown_to = [](const std::vector<std::string>& lines) {
+    return [&lines](const std::string& line) { return std::ranges::count(lines, line) == 0; };
+  };
+  const auto is = std::ranges::find_if(new_lines, unknown_to(old_lines));
+  const auto was = std::ranges::find_if(old_lines, unknown_to(new_lines));
+  if (is == new_lines.end()) return was == old_lines.end() ? "" : "no more " + *was;
+  const auto key = is->substr(0, is->find(':') + 1);
+  const bool changed = was != old_lines.end() && was->starts_with(key);
+  return *is + (changed ? " (it was: " + *was + ")" : "");
 }
 
 /// A copy gets an empty /tmp and /dev/shm; a file there would be missing.
@@ -88,10 +99,16 @@ Result<KernelState> kernel_state(pid_t clone) {
     const auto target = std::filesystem::read_symlink(folder + "/fd/" + name, error);
     state.text += "descriptor " + name + ": " + target.string() + '\n';
   }
-  // Absent where the kernel was built without; the process's own children are seen by its cgroup.
-  if (auto timers = read_file(AT_FDCWD, folder + "/timers")) state.text += "timers: " + *timers;
+  // Either may be absent from the kernel.
+  if (auto timers = read_file(AT_FDCWD, folder + "/timers")) {
+    state.text += "timers: " + *timers + '\n';
+  }
   const std::string children = folder + "/task/" + std::to_string(clone) + "/children";
   if (auto list = read_file(AT_FDCWD, children)) state.text += "children: " + *list + '\n';
+  // Daemons are nobody's children, but the sandbox's own /proc has them.
+  auto processes = names_in(folder + "/root/proc");
+  if (!processes) return std::unexpected(processes.error());
+  for (const auto& name : *processes) state.text += "process " + name + '\n';
   state.text += *limits;
   return state;
 }

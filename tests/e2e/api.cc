@@ -1,6 +1,11 @@
 #include "tests/e2e/api.h"
 
+#include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "tests/e2e/path.h"
+#include "tests/e2e/process.h"
 
 namespace sock::e2e {
 namespace {
@@ -16,6 +21,15 @@ cli::Request request_for(const char* method, std::string target) {
 const boost::json::value* field(const boost::json::value& value, const char* key) {
   const auto* const object = value.if_object();
   return object != nullptr ? object->if_contains(key) : nullptr;
+}
+
+/// Deploy options that ask for a function zygote; those that are not an object stay as they are.
+std::string with_function_zygote(const std::string& options) {
+  boost::json::error_code error;
+  auto value = boost::json::parse(options, error);
+  if (error || !value.is_object()) return options;
+  value.get_object().emplace("keep_ready", 1);
+  return boost::json::serialize(value);
 }
 
 }  // namespace
@@ -60,18 +74,46 @@ Reply Api::deploy(const std::string& function, const std::string& source,
 
 Reply Api::deploy_bundle(const std::string& function, const std::string& bytes,
                          const std::string& content_type, const std::string& options) {
+  const bool own_zygote = path() == Path::kFunction;
   cli::Request request = request_for("PUT", "/v1/functions/" + function);
   request.body = bytes;
   request.content_type = content_type;
-  request.headers = {{"X-Sock-Options", options}};
-  return send(std::move(request));
+  request.headers = {{"X-Sock-Options", own_zygote ? with_function_zygote(options) : options}};
+  Reply reply = send(std::move(request));
+  if (own_zygote && (reply.status == 200 || reply.status == 201))
+    (void)wait_for_function_zygote(function);
+  return reply;
 }
 
 Reply Api::invoke(const std::string& function, const std::string& event) {
+  if (path() == Path::kFunction && !function_zygote(function).empty()) {
+    (void)wait_for_function_zygote(function);
+  }
   cli::Request request = request_for("POST", "/v1/functions/" + function + "/invoke");
   request.body = event;
   request.content_type = "application/json";
   return send(std::move(request));
+}
+
+boost::json::object Api::function_zygote(const std::string& function) {
+  const Reply reply = get("/v1/zygotes");
+  const auto* const list = field(reply.document, "functions");
+  if (list == nullptr || !list->is_array()) return {};
+  for (const auto& entry : list->get_array()) {
+    if (entry.at("function").as_string() == function) return entry.as_object();
+  }
+  return {};
+}
+
+bool Api::wait_for_function_zygote(const std::string& function) {
+  bool ready = false;
+  const auto decided = [&] {
+    const auto zygote = function_zygote(function);
+    if (zygote.empty()) return false;
+    ready = zygote.at("state").as_string() == "ready" && zygote.at("parked").to_number<int>() > 0;
+    return ready || zygote.at("state").as_string() == "failed";
+  };
+  return eventually(decided, Millis(20'000)) && ready;
 }
 
 }  // namespace sock::e2e

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <map>
 #include <string>
@@ -25,6 +26,9 @@ struct Reply {
 };
 
 /// The HTTP API of one daemon, over one connection. Not thread safe: one for each thread.
+///
+/// On Path::kFunction (path.h), deploying asks for a function zygote and waits for it, and invoking
+/// waits for one of its clones; a function that cannot have any is called all the same.
 class Api {
  public:
   explicit Api(const std::string& socket) : client_(socket) {}
@@ -44,6 +48,11 @@ class Api {
   /// The settled record of a call.
   [[nodiscard]] Reply record(const std::string& id) { return get("/v1/calls/" + id); }
   [[nodiscard]] Reply record_of(const Reply& reply) { return record(reply.id()); }
+
+  /// What GET /v1/zygotes says of a function's zygote; empty when it has none.
+  [[nodiscard]] boost::json::object function_zygote(const std::string& function);
+  /// Waits until it has clones parked (true) or has failed (false).
+  [[nodiscard]] bool wait_for_function_zygote(const std::string& function);
 
  private:
   [[nodiscard]] Reply send(cli::Request request);

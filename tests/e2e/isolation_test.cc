@@ -67,9 +67,14 @@ class SelfCheck : public Suite<Bare> {
       const HostListener listener;
       const std::string source = handler_file("selfcheck.py");
       ASSERT_NE(source, "");
+      const auto parked = [&] {
+        return api().get("/v1/zygotes").json().at("zygotes").at(0).at("parked").as_int64() > 0;
+      };
+      ASSERT_TRUE(path() != Path::kParked || eventually(parked));
       const Reply reply = call(source, listener.event(), R"({"timeout":"60s"})");
       ASSERT_TRUE(succeeded(reply));
       report_ = reply.json();
+      start_ = reply.header("x-sock-start");
     }
     ASSERT_TRUE(report_.is_object());
   }
@@ -83,7 +88,30 @@ class SelfCheck : public Suite<Bare> {
   }
 
   inline static boost::json::value report_;
+  inline static std::string start_;  ///< where the sandbox came from
 };
+
+TEST_F(SelfCheck, TheSandboxCameTheWayAskedFor) {
+  const auto zygote = api().function_zygote("t");
+  switch (path()) {
+    case Path::kAny:
+      break;
+    case Path::kParked:
+      EXPECT_EQ(start_, "parked");
+      EXPECT_TRUE(zygote.empty());
+      break;
+    case Path::kOnDemand:
+      EXPECT_EQ(start_, "clone");
+      EXPECT_TRUE(zygote.empty());
+      break;
+    case Path::kFunction:
+      EXPECT_EQ(start_, "parked");
+      ASSERT_FALSE(zygote.empty());
+      EXPECT_EQ(zygote.at("state").as_string(), "ready");
+      EXPECT_EQ(zygote.at("clones").to_number<int>(), 1);
+      break;
+  }
+}
 
 TEST_F(SelfCheck, EveryLayerIsOn) {
   EXPECT_EQ(status("Seccomp"), "2");

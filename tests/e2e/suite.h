@@ -8,6 +8,7 @@
 
 #include "tests/e2e/api.h"
 #include "tests/e2e/daemon.h"
+#include "tests/e2e/path.h"
 
 namespace sock::e2e {
 
@@ -34,7 +35,7 @@ class Suite : public testing::Test {
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "sockd needs root";
     if (!daemon_) {
-      daemon_ = std::make_unique<Daemon>(Settings::text());
+      daemon_ = std::make_unique<Daemon>(with_path(Settings::text()));
       const auto started = daemon_->start();
       if (!started) daemon_failure_ = started.error().describe();
     }

@@ -38,6 +38,7 @@ import importlib.machinery
 import json
 import marshal
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -175,13 +176,19 @@ def restore_uniqueness():
     """Nothing random may repeat between two clones."""
     for generator in _random_objects:
         generator.seed()
+    renewed = []
     for generator in _numpy_generators:
         # The module-level functions of numpy.random belong to a RandomState that is among these.
         if hasattr(generator, "seed"):
             generator.seed()
-        else:
-            bits = generator.bit_generator
-            bits.state = type(bits)().state
+            continue
+        # In place, as somebody may hold the bit generator itself: its state, and the seed sequence
+        # that others are spawned from. It gets a new lock on the way, which all of its users share.
+        bits = generator.bit_generator
+        if not any(bits is other for other in renewed):
+            bits.__init__()
+            renewed.append(bits)
+        sys.modules["numpy.random"].Generator.__init__(generator, bits)
     # OpenSSL notices a fork by getpid() alone (RAND_DRBG(7)). No zygote should have had this pid in
     # its namespace (sandbox/init_main.cc sees to it); if one had, OpenSSL must be told.
     if os.getpid() in _settled_pids and "ssl" in sys.modules:
@@ -269,10 +276,15 @@ class HandlerExit(Exception):
     pass
 
 
+class NotRestorable(Exception):
+    pass
+
+
 _ERROR_TYPES = {
     HandlerNotFound: "Runtime.HandlerNotFound",
     ResultNotSerializable: "Runtime.MarshalError",
     HandlerExit: "Runtime.ExitError",
+    NotRestorable: "Runtime.NotRestorable",
 }
 
 
@@ -444,6 +456,7 @@ class _SnapshotHooks(types.ModuleType):
 
 _hooks = sys.modules["snapshot_restore_py"] = _SnapshotHooks()
 _prepared = None
+_prepared_folder = ""
 
 
 def _enter(environment, cpus):
@@ -453,16 +466,25 @@ def _enter(environment, cpus):
     _use_cpus(cpus)
 
 
+def _refuse_timers():
+    """A copy of this process would not have them, and nobody else can see these."""
+    for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        if signal.getitimer(timer)[0] > 0:
+            raise NotRestorable("importing it leaves a timer running (setitimer or alarm)")
+
+
 def prepare(handler, code, environment, cpus):
     """Loads the handler's module so that a snapshot of this process serves its calls. Returns None,
     or the JSON of what went wrong."""
-    global _prepared
+    global _prepared, _prepared_folder
     try:
         _enter(environment, cpus)
         function = _load(handler, code)
         _prepared = function, _takes_context(function)
         for hook, args, kwargs in reversed(_hooks._before_snapshot):
             hook(*args, **kwargs)
+        _refuse_timers()
+        _prepared_folder = os.getcwd()
         _note_generators()
         _forget_drawn()
         _flush()
@@ -476,6 +498,8 @@ def prepare(handler, code, environment, cpus):
 
 def _restored():
     """The handler of a clone that was restored from prepare()'s snapshot."""
+    # Not memory, and not there before the function's folder is: it is attached to parked clones.
+    os.chdir(_prepared_folder)
     restore_uniqueness()
     for hook, args, kwargs in _hooks._after_restore:
         hook(*args, **kwargs)
