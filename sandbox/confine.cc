@@ -13,6 +13,8 @@
 #include <array>
 #include <cerrno>
 
+#include "sandbox/seccomp_policy.h"
+
 namespace sock::sandbox {
 namespace {
 
@@ -151,11 +153,8 @@ ConfineResult confine(const ConfinePlan& plan) {
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0) {
     return failed(ConfineStep::kParentDeath);
   }
-  // Last, because the filter refuses most of what came before.
-  const sock_fprog program{plan.filter_length, const_cast<sock_filter*>(plan.filter)};
-  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) {
-    return failed(ConfineStep::kSeccomp);
-  }
+  // Last, because it refuses what came before.
+  if (!load_seccomp_filter(plan.filter)) return failed(ConfineStep::kSeccomp);
   errno = EPERM;
   if (!verified(plan)) return failed(ConfineStep::kVerify);
   return {};

@@ -3,6 +3,7 @@
 #include <linux/filter.h>
 
 #include <cstdint>
+#include <span>
 
 namespace sock::sandbox {
 
@@ -26,10 +27,9 @@ enum class ConfineStep : std::uint32_t {
 [[nodiscard]] const char* to_string(ConfineStep step);
 
 struct ConfinePlan {
-  std::uint32_t uid = 0;         ///< in the user namespace; also the gid
-  std::uint32_t open_files = 0;  ///< RLIMIT_NOFILE
-  const sock_filter* filter = nullptr;
-  std::uint16_t filter_length = 0;
+  std::uint32_t uid = 0;                ///< in the user namespace; also the gid
+  std::uint32_t open_files = 0;         ///< RLIMIT_NOFILE
+  std::span<const sock_filter> filter;  ///< SeccompPolicy::last; the rest was inherited
 };
 
 struct ConfineResult {

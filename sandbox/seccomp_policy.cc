@@ -7,9 +7,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <string_view>
 
 #include "base/fd.h"
 
@@ -84,6 +86,12 @@ constexpr std::array kRefused = {
 };
 // clang-format on
 
+constexpr std::uint32_t kPrivileged = SCMP_ACT_ERRNO(EPERM);
+constexpr std::uint32_t kUnknown = SCMP_ACT_ERRNO(ENOSYS);
+
+/// What a zygote and its unconfined clones do and no handler may.
+constexpr std::array kUntilConfined{"clone3", "setns", "unshare"};
+
 /// All CLONE_NEW… flags, CLONE_NEWTIME included.
 constexpr std::uint64_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
                                           CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
@@ -129,28 +137,17 @@ Result<> add_conditional(scmp_filter_ctx context) {
   return {};
 }
 
-}  // namespace
-
-Result<std::vector<sock_filter>> compile_seccomp_policy() {
-  Filter filter(seccomp_init(SCMP_ACT_ERRNO(ENOSYS)));
+Result<Filter> make_filter(std::uint32_t otherwise) {
+  Filter filter(seccomp_init(otherwise));
   if (!filter) return fail(Code::kInternal, "seccomp_init", "out of memory");
-  scmp_filter_ctx context = filter.get();
-  if (seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0 ||
-      seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0) {
+  if (seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0 ||
+      seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0) {
     return fail(Code::kInternal, "seccomp_attr_set", "libseccomp 2.5 or newer is needed");
   }
-  for (const char* name : kAllowed) {
-    if (auto added = add(context, SCMP_ACT_ALLOW, name); !added) {
-      return std::unexpected(added.error());
-    }
-  }
-  for (const char* name : kRefused) {
-    if (auto added = add(context, SCMP_ACT_ERRNO(EPERM), name); !added) {
-      return std::unexpected(added.error());
-    }
-  }
-  if (auto added = add_conditional(context); !added) return std::unexpected(added.error());
+  return filter;
+}
 
+Result<std::vector<sock_filter>> export_program(scmp_filter_ctx context) {
   const Fd file(::memfd_create("seccomp", MFD_CLOEXEC));
   if (!file) return fail_errno("memfd_create", "seccomp");
   if (const int error = seccomp_export_bpf(context, file.get()); error < 0) {
@@ -162,6 +159,66 @@ Result<std::vector<sock_filter>> compile_seccomp_policy() {
     return fail_errno("read", "the compiled seccomp filter");
   }
   return program;
+}
+
+enum class Audience { kHandlers, kZygotes };
+
+template <std::size_t kCount>
+bool contains(const std::array<const char*, kCount>& names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+Result<std::vector<sock_filter>> compile_policy(Audience audience) {
+  auto filter = make_filter(kUnknown);
+  if (!filter) return std::unexpected(filter.error());
+  scmp_filter_ctx context = filter->get();
+  for (const char* name : kAllowed) {
+    if (auto added = add(context, SCMP_ACT_ALLOW, name); !added) {
+      return std::unexpected(added.error());
+    }
+  }
+  for (const char* name : kRefused) {
+    if (audience == Audience::kZygotes && contains(kUntilConfined, name)) continue;
+    if (auto added = add(context, kPrivileged, name); !added) {
+      return std::unexpected(added.error());
+    }
+  }
+  if (audience == Audience::kZygotes) {
+    for (const char* name : kUntilConfined) {
+      if (auto added = add(context, SCMP_ACT_ALLOW, name); !added) {
+        return std::unexpected(added.error());
+      }
+    }
+  }
+  if (auto added = add_conditional(context); !added) return std::unexpected(added.error());
+  return export_program(context);
+}
+
+/// Gives what the other part lets pass the verdict of the whole policy.
+Result<std::vector<sock_filter>> compile_last() {
+  auto filter = make_filter(SCMP_ACT_ALLOW);
+  if (!filter) return std::unexpected(filter.error());
+  for (const char* name : kUntilConfined) {
+    const std::uint32_t verdict = contains(kRefused, name) ? kPrivileged : kUnknown;
+    if (auto added = add(filter->get(), verdict, name); !added) {
+      return std::unexpected(added.error());
+    }
+  }
+  return export_program(filter->get());
+}
+
+}  // namespace
+
+Result<SeccompPolicy> compile_seccomp_policy() {
+  auto inherited = compile_policy(Audience::kZygotes);
+  if (!inherited) return std::unexpected(inherited.error());
+  auto last = compile_last();
+  if (!last) return std::unexpected(last.error());
+  return SeccompPolicy{std::move(*inherited), std::move(*last)};
+}
+
+Result<std::vector<sock_filter>> compile_whole_seccomp_policy() {
+  return compile_policy(Audience::kHandlers);
 }
 
 }  // namespace sock::sandbox

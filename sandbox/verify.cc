@@ -4,14 +4,18 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/file.h"
+#include "sandbox/seccomp_policy.h"
 
 namespace sock::sandbox {
 namespace {
+
+constexpr std::size_t kLargestStatus = 64 << 10;
 
 /// The text after "Key:\t" up to the end of its line.
 std::optional<std::string_view> field(std::string_view status, std::string_view key) {
@@ -27,11 +31,23 @@ std::unexpected<Error> missing(std::string_view layer, std::string detail) {
               std::string(layer) + " is not as it must be: " + detail);
 }
 
+/// Filters that this process was started with, in a container for example, and has passed on.
+int own_filters() {
+  static const int kOwn = [] {
+    const auto status = read_file(AT_FDCWD, "/proc/self/status", kLargestStatus);
+    const auto count = status ? field(*status, "Seccomp_filters") : std::nullopt;
+    return count ? std::atoi(std::string(*count).c_str()) : 0;
+  }();
+  return kOwn;
+}
+
 Result<> check_status(std::string_view status, const Expectation& expected) {
   const std::string id = std::to_string(expected.host_uid);
   const std::string ids = id + "\t" + id + "\t" + id + "\t" + id;
   constexpr std::string_view kNone = "0000000000000000";
-  const std::array<std::array<std::string_view, 2>, 11> wanted{{{"Seccomp", "2"},
+  const std::string filters = std::to_string(own_filters() + kSeccompFilters);
+  const std::array<std::array<std::string_view, 2>, 12> wanted{{{"Seccomp", "2"},
+                                                                {"Seccomp_filters", filters},
                                                                 {"NoNewPrivs", "1"},
                                                                 {"CapInh", kNone},
                                                                 {"CapPrm", kNone},
@@ -99,7 +115,7 @@ Result<> check_namespaces(const std::string& target, const std::string& shell) {
 
 Result<> verify_confined(pid_t pid, const Expectation& expected) {
   const std::string folder = "/proc/" + std::to_string(pid);
-  auto status = read_file(AT_FDCWD, folder + "/status", 64 << 10);
+  auto status = read_file(AT_FDCWD, folder + "/status", kLargestStatus);
   if (!status) return std::unexpected(status.error());
   if (auto checked = check_status(*status, expected); !checked) return checked;
   return check_namespaces(folder, "/proc/" + std::to_string(expected.shell));

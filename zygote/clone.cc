@@ -81,9 +81,7 @@ bool arrange_descriptors(const ClonePlan& plan) {
   if ((plan.request.flags & kAwaitGo) != 0 && !read_exactly(kConnectionFd, &go, 1)) {
     child_die(kConnectionFd, {ConfineStep::kAwaitGo, errno});
   }
-  const sandbox::ConfinePlan confinement{plan.request.uid, plan.request.open_files,
-                                         plan.filter.data(),
-                                         static_cast<std::uint16_t>(plan.filter.size())};
+  const sandbox::ConfinePlan confinement{plan.request.uid, plan.request.open_files, plan.filter};
   if (const auto confined = sandbox::confine(confinement); confined.error != 0) {
     child_die(kConnectionFd, confined);
   }

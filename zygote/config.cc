@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string_view>
 
 #include "base/frame.h"
@@ -18,7 +19,8 @@ constexpr std::size_t kLargest = 1 << 20;
 struct Header {
   std::uint64_t search_path_bytes;
   std::uint64_t modules_bytes;
-  std::uint64_t filter_bytes;
+  std::uint64_t inherited_bytes;  ///< of the seccomp policy's parts
+  std::uint64_t last_bytes;
   std::uint64_t seal;
 };
 
@@ -38,6 +40,13 @@ std::vector<std::string> split(std::string_view text) {
   return out;
 }
 
+/// False unless it is a whole number of instructions.
+bool read_filter(std::string_view bytes, std::vector<sock_filter>& out) {
+  out.resize(bytes.size() / sizeof(sock_filter));
+  if (!bytes.empty()) std::memcpy(out.data(), bytes.data(), out.size() * sizeof(sock_filter));
+  return bytes.size() % sizeof(sock_filter) == 0;
+}
+
 }  // namespace
 
 Result<Fd> write_config(const ZygoteConfig& config) {
@@ -45,12 +54,15 @@ Result<Fd> write_config(const ZygoteConfig& config) {
   if (!file) return fail_errno("memfd_create", "zygote configuration");
   const std::string search_path = join(config.search_path);
   const std::string modules = join(config.modules);
-  const Header header{search_path.size(), modules.size(),
-                      config.filter.size() * sizeof(sock_filter), config.seal ? 1U : 0U};
+  const auto inherited = std::as_bytes(std::span(config.filter.inherited));
+  const auto last = std::as_bytes(std::span(config.filter.last));
+  const Header header{search_path.size(), modules.size(), inherited.size(), last.size(),
+                      config.seal ? 1U : 0U};
   if (!write_exactly(file.get(), &header, sizeof header) ||
       !write_exactly(file.get(), search_path.data(), search_path.size()) ||
       !write_exactly(file.get(), modules.data(), modules.size()) ||
-      !write_exactly(file.get(), config.filter.data(), header.filter_bytes) ||
+      !write_exactly(file.get(), inherited.data(), inherited.size()) ||
+      !write_exactly(file.get(), last.data(), last.size()) ||
       ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
     return fail_errno("write", "zygote configuration");
   }
@@ -68,19 +80,22 @@ Result<ZygoteConfig> read_config(int fd) {
   Header header{};
   std::memcpy(&header, text.data(), sizeof header);
   std::string_view rest = std::string_view(text).substr(sizeof header);
-  if (header.search_path_bytes > kLargest || header.modules_bytes > kLargest ||
-      header.filter_bytes > kLargest || header.filter_bytes % sizeof(sock_filter) != 0 ||
-      header.seal > 1 ||
-      header.search_path_bytes + header.modules_bytes + header.filter_bytes != rest.size()) {
+  bool whole = true;
+  auto take = [&rest, &whole](std::uint64_t length) {
+    whole = whole && length <= rest.size();
+    const auto part = rest.substr(0, whole ? length : 0);
+    rest.remove_prefix(part.size());
+    return part;
+  };
+  ZygoteConfig config;
+  config.search_path = split(take(header.search_path_bytes));
+  config.modules = split(take(header.modules_bytes));
+  whole = read_filter(take(header.inherited_bytes), config.filter.inherited) && whole;
+  whole = read_filter(take(header.last_bytes), config.filter.last) && whole;
+  config.seal = header.seal != 0;
+  if (!whole || !rest.empty() || header.seal > 1) {
     return fail(Code::kInternal, "zygote configuration", "lengths do not add up");
   }
-  ZygoteConfig config;
-  config.seal = header.seal != 0;
-  config.search_path = split(rest.substr(0, header.search_path_bytes));
-  config.modules = split(rest.substr(header.search_path_bytes, header.modules_bytes));
-  config.filter.resize(header.filter_bytes / sizeof(sock_filter));
-  rest.remove_prefix(header.search_path_bytes + header.modules_bytes);
-  if (!rest.empty()) std::memcpy(config.filter.data(), rest.data(), rest.size());
   return config;
 }
 

@@ -1,12 +1,11 @@
 #pragma once
 
-#include <linux/filter.h>
-
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "sandbox/seccomp_policy.h"
 
 namespace sock::zygote {
 
@@ -14,7 +13,7 @@ namespace sock::zygote {
 struct ZygoteConfig {
   std::vector<std::string> search_path;  ///< sys.path; a child zygote keeps its parent's
   std::vector<std::string> modules;      ///< to import, in order
-  std::vector<sock_filter> filter;       ///< of every clone; a child zygote keeps its parent's
+  sandbox::SeccompPolicy filter;         ///< a child zygote keeps its parent's
   bool seal = true;                      ///< seal.h, where this memory allows it
 };
 

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/message.h"
+#include "sandbox/seccomp_policy.h"
 #include "zygote/audit.h"
 #include "zygote/clone.h"
 #include "zygote/config.h"
@@ -47,7 +48,7 @@ void close_fds(const Incoming& incoming) {
   for (std::size_t i = 0; i < incoming.fd_count; ++i) ::close(incoming.fds[i]);
 }
 
-/// The rules of every clone; filled before serving, read-only afterwards.
+/// What every clone adds to the filter it inherits; filled before serving, read-only afterwards.
 std::vector<sock_filter> g_filter;
 /// Whether to seal; set with the latest configuration.
 bool g_seal = false;
@@ -128,10 +129,15 @@ Ready start(const Incoming& incoming) {
                        Error{Code::kInternal, "prepare cloning", errno, "PR_GET_TID_ADDRESS"});
   }
   keep_heap_together();
+  // Before any package's code runs; all clones and child zygotes inherit it.
+  if (!sandbox::load_seccomp_filter(config->filter.inherited)) {
+    return ready_error(ReadyStep::kNamespaces,
+                       Error{Code::kInternal, "seccomp", errno, "of the zygote"});
+  }
+  g_filter = std::move(config->filter.last);
   if (auto started = interpreter::start(config->search_path); !started) {
     return ready_error(ReadyStep::kInterpreter, started.error());
   }
-  g_filter = config->filter;
   return import_and_audit(*config);
 }
 

@@ -19,15 +19,16 @@ namespace {
 
 constexpr int kAllowed = 0;
 
-/// Runs `call` in a child under the filter. The errno it met, 0 for success, or -signal.
-int under_filter(const std::function<long()>& call) {
-  auto program = compile_seccomp_policy();
-  EXPECT_TRUE(program) << program.error().describe();
+enum class Parts { kInherited, kBoth };
+
+/// Runs `call` in a child under the policy. The errno it met, 0 for success, or -signal.
+int under_filter(const std::function<long()>& call, Parts parts = Parts::kBoth) {
+  auto policy = compile_seccomp_policy();
+  EXPECT_TRUE(policy) << policy.error().describe();
   const pid_t pid = ::fork();
   if (pid == 0) {
-    const sock_fprog filter{static_cast<unsigned short>(program->size()), program->data()};
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0) {
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || !load_seccomp_filter(policy->inherited) ||
+        (parts == Parts::kBoth && !load_seccomp_filter(policy->last))) {
       ::_exit(255);
     }
     errno = 0;
@@ -40,9 +41,19 @@ int under_filter(const std::function<long()>& call) {
 }
 
 TEST(SeccompPolicy, IsSmallEnoughToLoadPerSandbox) {
-  auto program = compile_seccomp_policy();
-  ASSERT_TRUE(program) << program.error().describe();
-  EXPECT_LT(program->size(), 1000U);
+  auto policy = compile_seccomp_policy();
+  ASSERT_TRUE(policy) << policy.error().describe();
+  EXPECT_LT(policy->inherited.size(), 1000U);
+  EXPECT_LT(policy->last.size(), 20U);
+}
+
+TEST(SeccompPolicy, LetsAZygoteMakeClones) {
+  EXPECT_EQ(under_filter([] { return ::syscall(SYS_clone3, nullptr, 0); }, Parts::kInherited),
+            EINVAL);
+  EXPECT_EQ(under_filter([] { return ::syscall(SYS_setns, -1, 0); }, Parts::kInherited), EBADF);
+  EXPECT_EQ(under_filter([] { return ::syscall(SYS_unshare, 0); }, Parts::kInherited), kAllowed);
+  EXPECT_EQ(under_filter([] { return ::syscall(SYS_mount, 0, 0, 0, 0, 0); }, Parts::kInherited),
+            EPERM);
 }
 
 TEST(SeccompPolicy, AllowsWhatProgramsUse) {

@@ -14,7 +14,8 @@ ZygoteConfig sample() {
   ZygoteConfig config;
   config.search_path = {"/usr/lib/python3.11", "/opt/with space"};
   config.modules = {"numpy", "PIL.Image"};
-  config.filter = {{1, 2, 3, 4}, {5, 6, 7, 8}};
+  config.filter.inherited = {{1, 2, 3, 4}, {5, 6, 7, 8}};
+  config.filter.last = {{9, 10, 11, 12}};
   return config;
 }
 
@@ -25,8 +26,10 @@ TEST(ZygoteConfig, SurvivesTheTrip) {
   ASSERT_TRUE(read) << read.error().describe();
   EXPECT_EQ(read->search_path, sample().search_path);
   EXPECT_EQ(read->modules, sample().modules);
-  ASSERT_EQ(read->filter.size(), 2U);
-  EXPECT_EQ(read->filter[1].k, 8U);
+  ASSERT_EQ(read->filter.inherited.size(), 2U);
+  EXPECT_EQ(read->filter.inherited[1].k, 8U);
+  ASSERT_EQ(read->filter.last.size(), 1U);
+  EXPECT_EQ(read->filter.last[0].k, 12U);
 }
 
 TEST(ZygoteConfig, CannotBeChangedOnceWritten) {
@@ -50,7 +53,7 @@ TEST(ZygoteConfig, RefusesEveryTruncation) {
 }
 
 TEST(ZygoteConfig, RefusesLengthsThatOverflow) {
-  const std::uint64_t header[3] = {~0ULL, 1, 0};
+  const std::uint64_t header[4] = {~0ULL, 1, 0, 0};
   const Fd file(::memfd_create("bad", MFD_CLOEXEC));
   ASSERT_EQ(::write(file.get(), header, sizeof header), static_cast<ssize_t>(sizeof header));
   EXPECT_FALSE(read_config(file.get()));
