@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/rseq.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -70,6 +71,11 @@ Range thread_pages() {
   const auto error = reinterpret_cast<std::uintptr_t>(&errno);
   const std::uintptr_t first = std::min({self, rseq, error}), last = std::max({self, rseq, error});
   return {first / kPage * kPage, (last + sizeof(struct rseq)) / kPage * kPage + kPage};
+}
+
+bool host_swaps() {
+  struct sysinfo host {};
+  return ::sysinfo(&host) < 0 || host.totalswap > 0;
 }
 
 class Planner {
@@ -157,8 +163,9 @@ class Planner {
     Run run{mapping.begin, false};
     for (std::uintptr_t page = mapping.begin; page < mapping.end;) {
       const std::size_t count = std::min(resident_.size(), (mapping.end - page) / kPage);
-      // A page that is swapped out looks like one never touched; then read them all.
-      if (mapping.swapped > 0) {
+      // A page that is swapped out, or will be in a moment, looks like one never touched; then all
+      // are read.
+      if (swapping_) {
         std::ranges::fill(resident_, std::uint8_t{1});
       } else if (::mincore(reinterpret_cast<void*>(page), count * kPage, resident_.data()) < 0) {
         return refuse(mapping, "mincore failed");
@@ -252,6 +259,7 @@ class Planner {
   std::span<std::uint8_t> resident_;
   std::span<const int> ancestors_;
   const Range kept_ = thread_pages();
+  const bool swapping_ = host_swaps();
   Mapping constants_;  ///< the latest mapping that nobody wrote to
   std::size_t count_ = 0;
   std::uint64_t image_bytes_ = 0;

@@ -62,7 +62,8 @@ TEST(ZygoteTree, DuplicatesAndDeepChainsAreAllDrawn) {
 }
 
 TEST(ZygoteTree, EmptyShowsTitles) {
-  EXPECT_EQ(drawn("[]"), "ZYGOTE  ID  STATE  GEN  PID  MEMORY  PARKED  CLONES  AGE  ERROR\n");
+  EXPECT_EQ(drawn("[]"),
+            "ZYGOTE  ID  STATE  GEN  PID  MEMORY  SEALED  PARKED  CLONES  AGE  ERROR\n");
 }
 
 }  // namespace

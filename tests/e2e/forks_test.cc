@@ -56,7 +56,7 @@ TEST_F(Forks, Threading) {
       "    done = threading.Event()\n"
       "    waiting = threading.Thread(target=done.wait); waiting.start()\n"
       "    alone = in_child(lambda: (threading.active_count(),\n"
-      "                              threading.main_thread().native_id == os.getpid()))\n"
+      "                              threading.current_thread() is threading.main_thread()))\n"
       "    done.set(); waiting.join()\n"
       "    assert alone == (1, True), alone\n"
       "    return True\n");
