@@ -194,8 +194,10 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::clone_now(const Func
 
 asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::obtain(const Function& function,
                                                                    CallRecord& record) {
-  if (auto clone = take_parked(function, record)) co_return clone;
-  co_return co_await clone_now(function, record);
+  Result<std::unique_ptr<Clone>> clone = take_parked(function, record);
+  if (!*clone) clone = co_await clone_now(function, record);
+  if (clone) zygotes_.note_clone();
+  co_return clone;
 }
 
 asio::awaitable<void> Dispatcher::run(std::shared_ptr<Running> call, std::string event,

@@ -26,24 +26,14 @@ ZygoteRotation::ZygoteRotation(asio::any_io_executor executor, ZygoteRotationOpt
       nodes_(std::move(nodes)),
       renew_(std::move(renew)) {}
 
-std::uint64_t ZygoteRotation::clones() const {
-  std::uint64_t sum = 0;
-  for (const auto& node : nodes_()) sum += node->clones;
-  return sum;
-}
-
 bool ZygoteRotation::due(Clock::time_point now) const {
   if (now < retry_at_) return false;
   if (goal_) return true;
   const bool old = options_.age.count() > 0 && now - last_ >= options_.age;
-  const std::uint64_t all = clones();
-  return old || (options_.clones > 0 && all >= clones_at_last_ &&
-                 all - clones_at_last_ >= options_.clones);
+  return old || (options_.clones > 0 && clones_ >= options_.clones);
 }
 
 void ZygoteRotation::tick(Clock::time_point now) {
-  // Nodes that were dropped have taken their counts along.
-  clones_at_last_ = std::min(clones_at_last_, clones());
   if (running_ || stopping_ || !due(now)) return;
   const auto nodes = nodes_();
   // Without its root there is nothing to begin with; the tree is restarting it.
@@ -78,7 +68,7 @@ asio::awaitable<void> ZygoteRotation::pass() {
   failures_ = 0;
   ++completed_;
   last_ = Clock::now();
-  clones_at_last_ = clones();
+  clones_ = 0;
 }
 
 bool ZygoteRotation::all_renewed() const {

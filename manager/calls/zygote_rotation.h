@@ -13,7 +13,7 @@
 namespace sock::manager {
 
 struct ZygoteRotationOptions {
-  std::uint32_t clones = 100'000;  ///< given to calls by all nodes since the last; 0 = never
+  std::uint32_t clones = 100'000;  ///< given to calls since the last; 0 = never
   Millis age{3'600'000};           ///< since the last; 0 = never
 };
 
@@ -38,6 +38,9 @@ class ZygoteRotation {
   /// Starts a rotation if one is due and none goes on. To be called about once a second.
   void tick(Clock::time_point now);
 
+  /// A call was given a clone, of whichever node or function.
+  void note_clone() { ++clones_; }
+
   void stop() { stopping_ = true; }
 
   /// Complete ones.
@@ -47,7 +50,6 @@ class ZygoteRotation {
   [[nodiscard]] bool due(Clock::time_point now) const;
   [[nodiscard]] boost::asio::awaitable<void> pass();
   [[nodiscard]] bool all_renewed() const;
-  [[nodiscard]] std::uint64_t clones() const;
   void failed(const ZygoteNode& node, const Error& error);
 
   boost::asio::any_io_executor executor_;
@@ -55,7 +57,7 @@ class ZygoteRotation {
   Nodes nodes_;
   Renew renew_;
   Clock::time_point last_ = Clock::now();
-  std::uint64_t clones_at_last_ = 0;
+  std::uint64_t clones_ = 0;           ///< since then
   std::optional<std::uint64_t> goal_;  ///< the new generation, once it has a root
   unsigned failures_ = 0;              ///< in a row
   Clock::time_point retry_at_{};

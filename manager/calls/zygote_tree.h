@@ -62,6 +62,9 @@ class ZygoteTree {
   /// has died and is being restarted.
   [[nodiscard]] Result<ZygoteChoice> choose(const std::vector<pkgcache::Package>& packages) const;
 
+  /// A call was given a clone: of a node, or of a function, whose memory is a node's as well.
+  void note_clone() { rotation_.note_clone(); }
+
   [[nodiscard]] const std::map<std::string, std::shared_ptr<ZygoteNode>>& nodes() const {
     return nodes_;
   }
