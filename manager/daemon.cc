@@ -201,6 +201,7 @@ asio::awaitable<Result<>> Daemon::build_sandboxes() {
   netns_options.helper = helpers + "sock-netns";
   netns_options.user_namespace = keeper_->pidfd();
   netns_options.place_helper = place;
+  if (config_.netns.reuse_untouched) netns_options.watch = watch_network_use();
   auto netns = co_await netns::NetnsPool::start(std::move(netns_options));
   if (!netns) co_return std::unexpected(netns.error());
   netns_ = std::move(*netns);
@@ -210,6 +211,15 @@ asio::awaitable<Result<>> Daemon::build_sandboxes() {
       *keeper_, *cgroups_, cgroup_worker_, uids_, *ledger_);
   slots_->refill();
   co_return Result<>{};
+}
+
+std::shared_ptr<const netns::UseWatch> Daemon::watch_network_use() const {
+  auto slots = cgroups_->slots_dir();
+  auto watch = slots ? netns::UseWatch::start(slots->get()) : std::unexpected(slots.error());
+  if (watch) return std::move(*watch);
+  spdlog::warn("every call gets a network namespace of its own, at some CPU: {}",
+               watch.error().describe());
+  return nullptr;
 }
 
 asio::awaitable<Result<>> Daemon::build_zygotes() {
@@ -485,6 +495,8 @@ json::object Daemon::netns() {
                       {"leases", stats.leases},
                       {"builds", stats.builds},
                       {"misses", stats.misses},
+                      {"returned", stats.returned},
+                      {"burned", stats.burned},
                       {"destroyed", stats.destroyed},
                       {"failures", stats.failures},
                       {"build_us_p50", stats.build_us_p50.value_or(0)},
@@ -546,7 +558,7 @@ void Daemon::update_gauges() {
   metrics_.set_zygotes(zygotes);
   const auto netns = netns_->stats();
   metrics_.set_netns({netns.ready, netns.low, netns.high, netns.leases, netns.builds, netns.misses,
-                      netns.destroyed, netns.failures});
+                      netns.returned, netns.burned, netns.destroyed, netns.failures});
 }
 
 }  // namespace sock::manager

@@ -65,6 +65,8 @@ class Daemon final : public Service {
   [[nodiscard]] Result<> open_state();
   [[nodiscard]] Result<> read_packages();
   [[nodiscard]] boost::asio::awaitable<Result<>> build_sandboxes();
+  /// Null, and a warning, where the kernel offers no such thing.
+  [[nodiscard]] std::shared_ptr<const netns::UseWatch> watch_network_use() const;
   [[nodiscard]] boost::asio::awaitable<Result<>> build_zygotes();
   [[nodiscard]] boost::asio::awaitable<void> tick();
   [[nodiscard]] Result<std::vector<pkgcache::Package>> resolve(

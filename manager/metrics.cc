@@ -93,6 +93,8 @@ struct Metrics::Impl {
   Gauge& pool_leases = pool("leases_total");
   Gauge& pool_builds = pool("builds_total");
   Gauge& pool_misses = pool("misses_total");
+  Gauge& pool_returned = pool("returned_total");
+  Gauge& pool_burned = pool("burned_total");
   Gauge& pool_destroyed = pool("destroyed_total");
   Gauge& pool_failures = pool("failures_total");
   Gauge& queue_depth = queue_family.Add({});
@@ -180,6 +182,8 @@ void Metrics::set_netns(const Netns& netns) {
   impl_->pool_leases.Set(static_cast<double>(netns.leases));
   impl_->pool_builds.Set(static_cast<double>(netns.builds));
   impl_->pool_misses.Set(static_cast<double>(netns.misses));
+  impl_->pool_returned.Set(static_cast<double>(netns.returned));
+  impl_->pool_burned.Set(static_cast<double>(netns.burned));
   impl_->pool_destroyed.Set(static_cast<double>(netns.destroyed));
   impl_->pool_failures.Set(static_cast<double>(netns.failures));
 }

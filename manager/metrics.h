@@ -57,6 +57,8 @@ class Metrics {
     std::uint64_t leases = 0;  ///< ever, as are the following
     std::uint64_t builds = 0;
     std::uint64_t misses = 0;
+    std::uint64_t returned = 0;
+    std::uint64_t burned = 0;
     std::uint64_t destroyed = 0;
     std::uint64_t failures = 0;
   };

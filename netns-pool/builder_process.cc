@@ -56,8 +56,9 @@ Result<BuildAnswer> parse(const BuildReply& reply, Received received) {
                      std::to_string(sizeof reply));
   }
   const bool built = reply.kind == ReplyKind::kBuilt;
-  if (received.fds.size() != (built ? 1U : 0U)) {
-    return malformed(std::to_string(received.fds.size()) + " descriptors");
+  const std::size_t count = received.fds.size();
+  if (built ? count != 1 && count != 2 : count != 0) {
+    return malformed(std::to_string(count) + " descriptors");
   }
   if (reply.reserved != 0 || static_cast<std::uint32_t>(reply.step) >= kBuildSteps ||
       reply.error < 0 || built != (reply.step == BuildStep::kNone)) {
@@ -67,6 +68,7 @@ Result<BuildAnswer> parse(const BuildReply& reply, Received received) {
   switch (reply.kind) {
     case ReplyKind::kBuilt:
       answer.descriptor = std::move(received.fds.front());
+      if (count == 2) answer.census = std::move(received.fds.back());
       answer.inode = reply.inode;
       answer.build_us = reply.build_us;
       return answer;

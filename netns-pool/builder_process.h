@@ -29,6 +29,7 @@ struct BuildAnswer {
   enum class Kind { kBuilt, kBuildFailed, kStartFailed };
   Kind kind = Kind::kBuilt;
   Fd descriptor;               ///< kBuilt
+  Fd census;                   ///< kBuilt; may be empty
   std::uint64_t inode = 0;     ///< kBuilt, by the helper's word
   std::uint64_t build_us = 0;  ///< kBuilt
   Error error;                 ///< the other kinds

@@ -52,4 +52,20 @@ Result<Netns> Netns::adopt(Fd descriptor, const NamespaceId& owner,
   return netns;
 }
 
+Result<> Netns::watch(Fd census_socket, std::shared_ptr<const UseWatch> watch) {
+  auto id = namespace_id(fd_.get());
+  if (!id) return std::unexpected(id.error());
+  auto census = SocketCensus::adopt(std::move(census_socket), *id);
+  if (!census) return std::unexpected(census.error());
+  auto cookie = census->cookie();
+  if (!cookie) return std::unexpected(cookie.error());
+  auto use = WatchedUse::begin(std::move(watch), *cookie);
+  if (!use) return std::unexpected(use.error());
+  census_ = std::move(*census);
+  use_ = std::move(*use);
+  return {};
+}
+
+bool Netns::as_built() { return use_.untouched() && census_.no_unix_socket().value_or(false); }
+
 }  // namespace sock::netns

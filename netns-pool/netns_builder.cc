@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "netns-pool/socket_census.h"
 
 namespace sock::netns {
 namespace {
@@ -151,6 +152,7 @@ std::expected<BuiltNetns, BuildFailure> furnish() {
     return failed_errno(BuildStep::kDescriptor);
   }
   built.inode = status.st_ino;
+  if (auto census = SocketCensus::open()) built.census = std::move(*census);
   return built;
 }
 

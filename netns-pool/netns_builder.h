@@ -17,6 +17,7 @@ struct BuildFailure {
 
 struct BuiltNetns {
   Fd descriptor;
+  Fd census;  ///< a SocketCensus's socket; empty where the kernel has none
   std::uint64_t inode = 0;
   std::uint64_t build_us = 0;
 };

@@ -64,6 +64,7 @@ class NetnsPool::State : public std::enable_shared_from_this<State> {
   static asio::awaitable<Result<Netns>> lease(Self self);
   static asio::awaitable<void> stop(Self self);
   void shutdown();
+  void give_back(Netns netns);
   void retire(Netns netns);
   [[nodiscard]] PoolStats stats() const;
 
@@ -75,7 +76,8 @@ class NetnsPool::State : public std::enable_shared_from_this<State> {
   void request_builds();
   void request_builds_soon();
   [[nodiscard]] Result<> accept(BuildAnswer answer);
-  void hand_out(Netns netns);
+  enum class End { kFront, kBack };  ///< of the stock
+  void hand_out(Netns netns, End end);
   void fail_front_waiter(const Error& error);
   void record_failure(const Error& error);
 
@@ -84,7 +86,7 @@ class NetnsPool::State : public std::enable_shared_from_this<State> {
   const NamespaceId owner_;
   const std::shared_ptr<LiveNamespaces> live_ = std::make_shared<LiveNamespaces>();
 
-  std::deque<Netns> stock_;                      // oldest first
+  std::deque<Netns> stock_;                      // next first
   std::deque<std::shared_ptr<Waiter>> waiters_;  // first come first; only while the stock is empty
   std::unique_ptr<BuilderProcess> builder_;  // empty between helpers; only supervise() resets it
   std::size_t outstanding_ = 0;              // answers the helper owes
@@ -173,6 +175,19 @@ void NetnsPool::State::shutdown() {
   while (!waiters_.empty()) fail_front_waiter(stopped);
   counters_.destroyed += stock_.size();
   stock_.clear();
+}
+
+void NetnsPool::State::give_back(Netns netns) {
+  if (netns.fd() < 0) return;
+  const bool wanted = stock_.size() < options_.high || !waiters_.empty();
+  const bool usable = wanted && !stopping_ && options_.watch != nullptr;
+  if (usable && netns.as_built()) {
+    ++counters_.returned;
+    hand_out(std::move(netns), End::kFront);  // its memory is in the caches still
+    return;
+  }
+  if (usable) ++counters_.burned;
+  ++counters_.destroyed;
 }
 
 void NetnsPool::State::retire(Netns netns) {
@@ -288,16 +303,23 @@ Result<> NetnsPool::State::accept(BuildAnswer answer) {
                 "sock-netns sent net:[" + std::to_string(netns->inode()) + "] as net:[" +
                     std::to_string(answer.inode) + "]");
   }
+  if (options_.watch && answer.census) {
+    // One that cannot be watched, because there are too many, is used once.
+    auto watched = netns->watch(std::move(answer.census), options_.watch);
+    if (!watched && watched.error().code == Code::kInvalid) {
+      return std::unexpected(std::move(watched.error()));
+    }
+  }
   ++counters_.builds;
   build_us_.add(answer.build_us);
   back_off_.succeeded();
-  hand_out(std::move(*netns));
+  hand_out(std::move(*netns), End::kBack);
   return {};
 }
 
-void NetnsPool::State::hand_out(Netns netns) {
+void NetnsPool::State::hand_out(Netns netns, End end) {
   if (waiters_.empty()) {
-    stock_.push_back(std::move(netns));
+    stock_.insert(end == End::kFront ? stock_.begin() : stock_.end(), std::move(netns));
     stock_changed_.cancel();
     return;
   }
@@ -367,6 +389,7 @@ NetnsPool::~NetnsPool() { state_->shutdown(); }
 // Not coroutines themselves: those would hold `this`, and start only when awaited.
 asio::awaitable<Result<Netns>> NetnsPool::lease() { return State::lease(state_); }
 asio::awaitable<void> NetnsPool::stop() { return State::stop(state_); }
+void NetnsPool::give_back(Netns netns) { state_->give_back(std::move(netns)); }
 void NetnsPool::retire(Netns netns) { state_->retire(std::move(netns)); }
 PoolStats NetnsPool::stats() const { return state_->stats(); }
 

@@ -26,6 +26,8 @@ struct PoolOptions {
   int user_namespace = -1;
   /// Puts the helper, by pid, into its cgroup, each time one is started; may be empty.
   std::function<Result<>(pid_t)> place_helper;
+  /// Over all processes that will ever be in a leased namespace. Null: each is used once only.
+  std::shared_ptr<const UseWatch> watch;
 };
 
 struct PoolStats {
@@ -35,14 +37,17 @@ struct PoolStats {
   std::uint64_t leases = 0;     ///< handed out
   std::uint64_t builds = 0;     ///< built and accepted
   std::uint64_t misses = 0;     ///< leases that had to wait for a build, served or not
-  std::uint64_t destroyed = 0;  ///< retired, or in stock when the pool stopped
+  std::uint64_t returned = 0;   ///< given back as built, and in stock again
+  std::uint64_t burned = 0;     ///< given back otherwise, and destroyed
+  std::uint64_t destroyed = 0;  ///< burned, retired, superfluous, or in stock when the pool stopped
   std::uint64_t failures = 0;   ///< builds that failed, helpers lost, and answers refused
   std::optional<std::int64_t> build_us_p50;  ///< over the latest builds, as the helper timed them
   std::string last_error;                    ///< of the latest failure; empty when there was none
 };
 
 /// A stock of fresh network namespaces, each with loopback up and nothing else, built ahead of
-/// demand by a helper process and given to one sandbox each.
+/// demand by a helper process and given to one sandbox at a time. One in which anything at all has
+/// happened is never given to another.
 ///
 /// Single-threaded: every call, and the destruction, on the thread that runs the event loop, which
 /// is also the one that starts the helper and must live as long as the process (base/spawn.h).
@@ -63,12 +68,17 @@ class NetnsPool {
   NetnsPool(const NetnsPool&) = delete;
   NetnsPool& operator=(const NetnsPool&) = delete;
 
-  /// A namespace nobody used before: at once from the stock. When that is empty, waits in turn for
-  /// a build (a miss): kRejected after build_timeout, kInternal when a build fails or the helper
-  /// dies meanwhile, kDraining once the pool stops. The pool may be destroyed while this waits.
+  /// A namespace in which nothing has happened yet: at once from the stock. When that is empty,
+  /// waits in turn for a build (a miss): kRejected after build_timeout, kInternal when a build
+  /// fails or the helper dies meanwhile, kDraining once the pool stops. The pool may be destroyed
+  /// while this waits.
   [[nodiscard]] boost::asio::awaitable<Result<Netns>> lease();
 
-  /// Destroys a namespace after use. Its last process must be dead by then, see Netns.
+  /// Takes a namespace back whose last process is dead: into the stock when it is provably as it
+  /// was built, which most calls leave it, else destroys it.
+  void give_back(Netns netns);
+
+  /// Destroys a namespace whose last process may be alive still, or cannot be known to be dead.
   void retire(Netns netns);
 
   [[nodiscard]] PoolStats stats() const;

@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/message.h"
@@ -65,8 +66,9 @@ bool build_one(NetnsBuilder& builder) {
   BuildReply reply;
   reply.inode = built->inode;
   reply.build_us = built->build_us;
-  const std::array<int, 1> fds{built->descriptor.get()};
-  return send_message(kControlFd, bytes_of(reply), fds).has_value();
+  const std::array<int, 2> fds{built->descriptor.get(), built->census.get()};
+  const auto sent = std::span(fds).first(built->census ? 2 : 1);
+  return send_message(kControlFd, bytes_of(reply), sent).has_value();
 }
 
 int serve(NetnsBuilder& builder) {

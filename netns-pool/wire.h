@@ -6,7 +6,8 @@
 /// Messages between the pool and sock-netns over a SOCK_SEQPACKET socket; PODs in host order.
 ///
 /// The pool sends one BuildRequest at a time. The helper answers with `count` BuildReply, one a
-/// namespace, each kBuilt with the namespace's descriptor (SCM_RIGHTS) or kBuildFailed without.
+/// namespace, each kBuilt with descriptors (SCM_RIGHTS), of the namespace and, where the kernel has
+/// it, of a sock_diag socket in it, or kBuildFailed without any.
 /// A helper that cannot start sends one kStartFailed and exits. It exits on end of file.
 namespace sock::netns {
 

@@ -1,10 +1,12 @@
 #include "sandbox/cgroup_pool.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "base/file.h"
 #include "sandbox/cgroup_tree.h"
 
 namespace sock::sandbox {
@@ -66,6 +68,11 @@ CgroupPool::~CgroupPool() {
 }
 
 CgroupLayout CgroupPool::layout() const { return tree_->layout(); }
+
+Result<Fd> CgroupPool::slots_dir() const {
+  if (tree_->v2() < 0) return fail(Code::kNotFound, "find cgroups", "there is no cgroup v2");
+  return open_fd(tree_->v2(), tree_->path(kSlots), O_RDONLY | O_DIRECTORY);
+}
 
 Result<> CgroupPool::attach_service(pid_t pid) { return tree_->attach(kService, pid, false); }
 

@@ -58,6 +58,9 @@ class CgroupPool {
 
   [[nodiscard]] CgroupLayout layout() const;
 
+  /// The directory of <parent>/slots on cgroup v2, above all sandboxes; kNotFound on pure v1.
+  [[nodiscard]] Result<Fd> slots_dir() const;
+
   /// Moves one of sock's own processes into <parent>/service. kKilled if it is gone.
   [[nodiscard]] Result<> attach_service(pid_t pid);
 

@@ -66,7 +66,7 @@ constexpr std::array kAllowed = {
     "mq_getsetattr", "mq_notify", "mq_open", "mq_timedreceive", "mq_timedsend", "mq_unlink",
     "msgctl", "msgget", "msgrcv", "msgsnd", "pipe", "pipe2", "recvfrom", "recvmmsg", "recvmsg",
     "semctl", "semget", "semop", "semtimedop", "sendmmsg", "sendmsg", "sendto", "setsockopt",
-    "shmat", "shmctl", "shmdt", "shmget", "shutdown", "socketpair",
+    "shmat", "shmctl", "shmdt", "shmget", "shutdown",
     // the machine
     "getrandom", "sysinfo", "uname",
 };
@@ -128,6 +128,9 @@ Result<> add_conditional(scmp_filter_ctx context) {
       {SCMP_ACT_ALLOW, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_MASKED_EQ, k32, AF_INET)},
       {SCMP_ACT_ALLOW, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_MASKED_EQ, k32, AF_INET6)},
       {no_family, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_GT, AF_INET6, 0)},
+      // AF_TIPC makes pairs as well, whatever socket() is allowed.
+      {SCMP_ACT_ALLOW, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_MASKED_EQ, k32, AF_UNIX)},
+      {no_family, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_GT, AF_UNIX, 0)},
       {SCMP_ACT_ALLOW, SCMP_SYS(personality), SCMP_A0(SCMP_CMP_EQ, 0, 0)},
       {SCMP_ACT_ALLOW, SCMP_SYS(personality), SCMP_A0(SCMP_CMP_EQ, k32, 0)},
   };

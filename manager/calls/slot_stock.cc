@@ -116,8 +116,13 @@ asio::awaitable<Obituary> SlotStock::bury(std::unique_ptr<Slot> slot, Process cl
   };
   auto usage = co_await cgroup_worker_.run(settle);
   if (usage) obituary.usage = *usage;
-  netns_.retire(std::move(slot->netns));
-  uids_.give_back(slot->uid);
+  if (emptied) {
+    netns_.give_back(std::move(slot->netns));
+    uids_.give_back(slot->uid);
+  } else {
+    // Somebody may be alive in it under this id: neither is anybody else's any more.
+    netns_.retire(std::move(slot->netns));
+  }
   --dying_;
   co_return obituary;
 }

@@ -196,6 +196,7 @@ class Loader {
   void netns(OptionReader& in) {
     in.number("low", config_.netns.low, {0, 10'000});
     in.number("high", config_.netns.high, {1, 10'000});
+    in.flag("reuse_untouched", config_.netns.reuse_untouched);
     if (config_.netns.low > config_.netns.high) {
       in.refuse("low", "must not be above high (" + std::to_string(config_.netns.high) + "), not " +
                            std::to_string(config_.netns.low));

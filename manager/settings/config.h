@@ -58,6 +58,7 @@ struct Config {
   struct Netns {
     std::uint32_t low = 8;
     std::uint32_t high = 32;
+    bool reuse_untouched = true;  ///< give one in which nothing has happened to another sandbox
   } netns;
 
   /// [parked]: sandboxes made ahead of demand.

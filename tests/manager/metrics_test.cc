@@ -120,6 +120,8 @@ TEST(Metrics, ShowsTheGauges) {
                      .leases = 100,
                      .builds = 50,
                      .misses = 5,
+                     .returned = 41,
+                     .burned = 3,
                      .destroyed = 44,
                      .failures = 6});
   EXPECT_TRUE(has_line(metrics, "sock_sandboxes{state=\"parked\"} 3")) << metrics.text();
@@ -128,6 +130,8 @@ TEST(Metrics, ShowsTheGauges) {
   EXPECT_TRUE(has_line(metrics, "sock_queue_depth 9"));
   EXPECT_TRUE(has_line(metrics, "sock_netns_pool{state=\"ready\"} 4"));
   EXPECT_TRUE(has_line(metrics, "sock_netns_pool{state=\"leases_total\"} 100"));
+  EXPECT_TRUE(has_line(metrics, "sock_netns_pool{state=\"returned_total\"} 41"));
+  EXPECT_TRUE(has_line(metrics, "sock_netns_pool{state=\"burned_total\"} 3"));
   EXPECT_TRUE(has_line(metrics, "sock_netns_pool{state=\"failures_total\"} 6"));
 }
 

@@ -76,8 +76,9 @@ void answer(std::string_view mode) {
     fd = own_netns();
   }
   reply.inode = inode_of(fd) + (mode == "inode" ? 1 : 0);
-  std::array<int, 2> fds{fd.get(), fd.get()};
-  (void)send_message(kControlFd, bytes_of(reply), std::span(fds).first(mode == "two-fds" ? 2 : 1));
+  const std::array<int, 3> fds{fd.get(), fd.get(), fd.get()};
+  const std::size_t count = mode == "three-fds" ? 3 : 1;
+  (void)send_message(kControlFd, bytes_of(reply), std::span(fds).first(count));
 }
 
 __attribute__((constructor)) void become_fake_helper(int argc, char** argv, char** /*env*/) {
@@ -154,7 +155,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Lie{"short", "5 bytes instead of"}, Lie{"long", "Message too long"},
                       Lie{"kind", "contradictory fields"}, Lie{"step", "contradictory fields"},
                       Lie{"fail", "sysctl user.max_net_namespaces"}, Lie{"no-fd", "0 descriptors"},
-                      Lie{"two-fds", "2 descriptors"}, Lie{"file", "is not a namespace"},
+                      Lie{"three-fds", "3 descriptors"}, Lie{"file", "is not a namespace"},
                       Lie{"uts", "is not a network namespace"}, Lie{"host", "in use already"},
                       Lie{"same", "in use already"}, Lie{"inode", "as net:["}),
     [](const auto& lie) {

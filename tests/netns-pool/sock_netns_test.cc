@@ -81,11 +81,15 @@ TEST_F(SockNetnsTest, AnswersOneMessageANamespace) {
     auto received = receive(reply);
     ASSERT_EQ(received.size, sizeof reply);
     ASSERT_EQ(reply.kind, ReplyKind::kBuilt) << to_string(reply.step) << ": " << reply.detail;
-    ASSERT_EQ(received.fds.size(), 1U);
+    ASSERT_EQ(received.fds.size(), 2U);
     EXPECT_GT(reply.build_us, 0U);
     auto netns = Netns::adopt(std::move(received.fds[0]), *owner, live);
     ASSERT_TRUE(netns) << netns.error().describe();
     EXPECT_EQ(netns->inode(), reply.inode);
+    const auto where = namespace_id(netns->fd());
+    ASSERT_TRUE(where);
+    auto census = SocketCensus::adopt(std::move(received.fds[1]), *where);
+    EXPECT_TRUE(census) << census.error().describe();
     built.push_back(std::move(*netns));
   }
   pollfd poll{control_.get(), POLLIN, 0};
@@ -99,7 +103,7 @@ TEST_F(SockNetnsTest, KeepsNothingItHasBuiltAlive) {
   request(1);
   BuildReply reply;
   auto received = receive(reply);
-  ASSERT_EQ(received.fds.size(), 1U) << reply.detail;
+  ASSERT_EQ(received.fds.size(), 2U) << reply.detail;
   ASSERT_TRUE(watch->watch(received.fds[0].get()));
   received.fds.clear();
   // No further request: the helper alone could hold it now.

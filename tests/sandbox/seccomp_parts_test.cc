@@ -138,8 +138,8 @@ TEST_F(SeccompParts, AddUpForEveryArgumentWithARule) {
     values.push_back(1ULL << bit | CLONE_VM | CLONE_NEWUSER);
     values.push_back(~(1ULL << bit));
   }
-  for (const int number : {SYS_clone, SYS_socket, SYS_personality, SYS_unshare, SYS_setns,
-                           SYS_clone3, SYS_prctl, SYS_ioctl}) {
+  for (const int number : {SYS_clone, SYS_socket, SYS_socketpair, SYS_personality, SYS_unshare,
+                           SYS_setns, SYS_clone3, SYS_prctl, SYS_ioctl}) {
     for (const auto value : values) compare(AUDIT_ARCH_X86_64, number, value);
   }
   EXPECT_GT(allowed_, 1000);

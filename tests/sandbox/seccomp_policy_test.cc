@@ -102,6 +102,22 @@ TEST(SeccompPolicy, OpensNoForeignSocketFamilies) {
   }
 }
 
+TEST(SeccompPolicy, PairsUnixSocketsOnly) {
+  static int pair[2];
+  constexpr int kTipc = 30;
+  for (const int family : {AF_INET, AF_NETLINK, kTipc}) {
+    EXPECT_EQ(
+        under_filter([family] { return ::syscall(SYS_socketpair, family, SOCK_STREAM, 0, pair); }),
+        EAFNOSUPPORT)
+        << family;
+  }
+  const unsigned long unix_family = (1UL << 40) | AF_UNIX;
+  EXPECT_EQ(under_filter([unix_family] {
+              return ::syscall(SYS_socketpair, unix_family, SOCK_STREAM, 0, pair);
+            }),
+            kAllowed);
+}
+
 TEST(SeccompPolicy, HighArgumentBitsChangeNoVerdict) {
   // The kernel takes `family` as int: garbage above must not smuggle a family past the filter.
   const unsigned long netlink = (1UL << 32) | AF_NETLINK;

@@ -114,6 +114,7 @@ depth = 7
 [netns]
 low = 1
 high = 2
+reuse_untouched = false
 [parked]
 min = 2
 max = 3
@@ -164,6 +165,7 @@ Pillow = ["PIL.Image", "PIL"]
   EXPECT_EQ(config->deploy, (BundleLimits{8ULL << 20, 32ULL << 20, 100, 7}));
   EXPECT_EQ(config->netns.low, 1U);
   EXPECT_EQ(config->netns.high, 2U);
+  EXPECT_FALSE(config->netns.reuse_untouched);
   EXPECT_EQ(config->parked.min, 2U);
   EXPECT_EQ(config->parked.max, 3U);
   EXPECT_EQ(config->parked.shells, 5U);
@@ -188,7 +190,8 @@ TEST_F(ConfigTest, ErrorsNameFileLineAndKey) {
        ":2: sockt: unknown key; the known ones are calls, cgroup, deploy, ids, limits, log_level, "
        "netns, packages, parked, socket, socket_group, state_dir, zygotes"},
       {"[netns]\nlow = 1\nmiddle = 2",
-       ":3: [netns] middle: unknown key; the known ones are high, low"},
+       ":3: [netns] middle: unknown key; the known ones are high, low, "
+       "reuse_untouched"},
       {"[limits.max]\nmemory = \"2X\"",
        ":2: [limits.max] memory: \"2X\" is not a size; write whole bytes or a whole number with K, "
        "M or G, such as 256M"},
