@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -369,7 +370,7 @@ TEST_F(Neighbours, TheHostSeesAConfinedProcess) {
                    "import time\n"
                    "def handler(e):\n"
                    "    __import__('ctypes').CDLL(None).prctl(15, b'sock-visible', 0, 0, 0)\n"
-                   "    time.sleep(3)\n"));
+                   "    time.sleep(30)\n"));
   std::thread caller([] { (void)Api(daemon().socket()).invoke("visible"); });
   const bool appeared = eventually([] { return processes_named("sock-visible").size() == 1; });
   const auto pids = processes_named("sock-visible");
@@ -387,6 +388,8 @@ TEST_F(Neighbours, TheHostSeesAConfinedProcess) {
     EXPECT_TRUE(std::any_of(ours.begin(), ours.end(), [&](const Seen& seen) {
       return seen.pid == pids[0];
     })) << "not in a cgroup of this instance";
+    // That ends the call.
+    EXPECT_EQ(::kill(pids[0], SIGKILL), 0);
   }
   caller.join();
   EXPECT_TRUE(appeared);

@@ -52,7 +52,7 @@ TEST_F(Python, ForksOfTheHandlersOwn) {
       "def handler(e):\n"
       "    done = threading.Event()\n"
       "    def chatter():\n"
-      "        while not done.wait(0.0001): logging.warning('from the thread')\n"
+      "        while not done.wait(0.0001): logging.getLogger(os.urandom(4).hex())\n"
       "    thread = threading.Thread(target=chatter); thread.start()\n"
       "    drawn = []\n"
       "    for _ in range(3):\n"
