@@ -305,6 +305,11 @@ TEST_F(NumpyFunctionZygotes, NothingRandomRepeats) {
   if (api().get("/v1/packages").body.find("\"numpy\"") == std::string::npos) {
     GTEST_SKIP() << "this host has no package numpy";
   }
+  // A function zygote of the bare one's would be replaced while it is used.
+  const auto settled = [&] {
+    return api().get("/v1/zygotes").body.find("\"starting\"") == std::string::npos;
+  };
+  ASSERT_TRUE(eventually(settled, Millis(60'000)));
   expect_no_repeats(
       api(),
       "import numpy, random\n"

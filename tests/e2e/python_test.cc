@@ -197,6 +197,17 @@ TEST_F(Python, EventLoopsAndSockets) {
   EXPECT_EQ(reply.body, R"([8,"over loopback",true,"127.0.0.1"])") << reply.status;
 }
 
+TEST_F(Python, NumericLibrariesMayUseTheCpusOfTheFunction) {
+  const Reply reply = call(
+      "import os\n"
+      "def handler(e):\n"
+      "    expected = str(min(2, len(os.sched_getaffinity(0))))\n"
+      "    return [os.environ[name + '_NUM_THREADS'] == expected\n"
+      "            for name in ('OPENBLAS', 'OMP', 'MKL')]\n",
+      "{}", R"({"cpu":2})");
+  EXPECT_EQ(reply.body, "[true,true,true]") << reply.status;
+}
+
 TEST_F(Python, TheFolderAnImportWentTo) {
   const Reply reply = call(
       "import os\n"
