@@ -27,6 +27,9 @@ class AsyncMutex {
 
   [[nodiscard]] boost::asio::awaitable<Guard> lock();
 
+  /// Coroutines whose turn has not come.
+  [[nodiscard]] std::size_t waiting() const { return waiters_.size(); }
+
  private:
   void unlock();
 

@@ -1,6 +1,7 @@
 #include "base/process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,6 +13,15 @@
 #include "base/file.h"
 
 namespace sock {
+
+namespace {
+
+bool wait_for_end(int pidfd) {
+  pollfd ended{pidfd, POLLIN, 0};
+  return ::poll(&ended, 1, -1) > 0 || errno == EINTR;
+}
+
+}  // namespace
 
 Process::Process(Process&& other) noexcept
     : pidfd_(std::move(other.pidfd_)), pid_(std::exchange(other.pid_, -1)) {}
@@ -42,7 +52,9 @@ std::optional<Exit> Process::reap(int options) {
   do {
     result = ::syscall(SYS_waitid, P_PIDFD, pidfd_.get(), &info, options | WEXITED | __WALL,
                        &exit.usage);
-  } while (result < 0 && errno == EINTR);
+    // An event loop that waits for this pidfd, or for a duplicate, has made it non-blocking, and
+    // then waitid(2) does not wait either (PIDFD_NONBLOCK, Linux 5.10).
+  } while (result < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_end(pidfd_.get()))));
   if (result == 0 && info.si_pid == 0) return std::nullopt;
   pidfd_.reset();
   pid_ = -1;

@@ -7,7 +7,6 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <mutex>
 #include <system_error>
@@ -17,6 +16,7 @@
 #include "base/spawn.h"
 #include "bench/await_exit.h"
 #include "bench/cpu.h"
+#include "bench/measuring_program.h"
 
 namespace sock::bench {
 namespace {
@@ -24,13 +24,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr const char* kPython = "/usr/bin/python3";
-
-/// One thread for BLAS everywhere: starting a pool of threads would be charged to the baselines
-/// alone, as sock's zygotes are single-threaded.
-std::vector<std::string> environment() {
-  return {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "OPENBLAS_NUM_THREADS=1",
-          "OMP_NUM_THREADS=1"};
-}
 
 std::string import_statement(const std::string& package) {
   return package.empty() ? "import json" : "import json, " + package;
@@ -52,7 +45,7 @@ json::object fresh(const std::string& type, const std::string& path) {
 
 json::object oci_config(const std::string& package) {
   json::array variables;
-  for (const auto& variable : environment()) variables.emplace_back(variable);
+  for (const auto& variable : baseline_environment()) variables.emplace_back(variable);
   json::array arguments{kPython, "-I", "-c", import_statement(package)};
   json::object nobody{{"uid", 65534}, {"gid", 65534}};
   json::array none;
@@ -132,7 +125,7 @@ class Worker {
   std::string call() {
     SpawnSpec spec;
     spec.program = command_.program;
-    spec.env = environment();
+    spec.env = baseline_environment();
     const auto number = std::to_string(++calls_);
     for (auto argument : command_.args) {
       if (const auto at = argument.find('@'); at != std::string::npos) {
@@ -155,34 +148,6 @@ class Worker {
   std::atomic<std::uint64_t>& calls_;
   Round round_;
 };
-
-Result<Round> parse_fork_loop(const std::string& text) {
-  json::error_code error;
-  const auto value = json::parse(text, error);
-  const auto* object = value.if_object();
-  const auto broken = [] {
-    return fail(Code::kInternal, "fork loop", "its result is not what was expected");
-  };
-  if (error || object == nullptr) return broken();
-  const auto* latencies = object->if_contains("latencies_us");
-  const auto* seconds = object->if_contains("seconds");
-  const auto* machine = object->if_contains("machine_cpu_us");
-  const auto* own = object->if_contains("own_cpu_us");
-  if (latencies == nullptr || !latencies->is_array() || seconds == nullptr ||
-      !seconds->is_double() || machine == nullptr || !machine->is_double() || own == nullptr ||
-      !own->is_double()) {
-    return broken();
-  }
-  Round round;
-  for (const auto& latency : latencies->get_array()) {
-    if (!latency.is_int64()) return broken();
-    round.latencies_us.push_back(latency.get_int64());
-  }
-  round.seconds = seconds->get_double();
-  round.machine_cpu_us = machine->get_double();
-  round.own_cpu_us = own->get_double();
-  return round;
-}
 
 }  // namespace
 
@@ -286,25 +251,9 @@ Round drive_command(const Command& command, const BaselineSpec& spec) {
 
 Result<Round> drive_fork_loop(const std::string& script, const std::string& package,
                               const std::filesystem::path& home, const BaselineSpec& spec) {
-  const auto output = home / "fork_loop.json";
-  SpawnSpec command;
-  command.program = kPython;
-  command.env = environment();
-  command.args = {"-I",        script,
-                  "--seconds", std::to_string(static_cast<double>(spec.window.count()) / 1000.0),
-                  "--workers", std::to_string(spec.workers),
-                  "--output",  output.string()};
-  if (!package.empty()) command.args.insert(command.args.end(), {"--package", package});
-  auto process = spawn(command);
-  if (!process) return std::unexpected(process.error());
-  const auto exit = await_exit(*process, spec.window + Millis(60'000));
-  if (!exit) return fail(Code::kTimeout, "fork loop", script + " does not end");
-  if (exit->signalled || exit->status != 0) {
-    return fail(Code::kInternal, "fork loop", script + " failed; its message is above");
-  }
-  const auto text = read_file(AT_FDCWD, output, 64U << 20);
-  if (!text) return std::unexpected(text.error());
-  return parse_fork_loop(*text);
+  MeasuringProgram program{kPython, {"-I", script}, home, spec.workers, spec.window};
+  if (!package.empty()) program.args.insert(program.args.end(), {"--package", package});
+  return drive_program(program);
 }
 
 }  // namespace sock::bench

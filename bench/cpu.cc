@@ -6,11 +6,14 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "bench/proc_stat.h"
 
 namespace sock::bench {
 namespace {
 
 double tick_us() { return 1e6 / static_cast<double>(::sysconf(_SC_CLK_TCK)); }
+
+}  // namespace
 
 std::optional<double> cgroup_cpu_us(const std::string& cgroup) {
   // Pure v2 first, then the hybrid layout of systemd.
@@ -26,24 +29,6 @@ std::optional<double> cgroup_cpu_us(const std::string& cgroup) {
   }
   return std::nullopt;
 }
-
-/// utime + stime of all threads; children are left out, they are in the cgroup.
-std::optional<double> process_cpu_us(pid_t pid) {
-  const auto text = read_file(AT_FDCWD, "/proc/" + std::to_string(pid) + "/stat");
-  if (!text) return std::nullopt;
-  // The command's name may hold anything, blanks and parentheses too: start behind it.
-  const auto end = text->rfind(')');
-  if (end == std::string::npos) return std::nullopt;
-  std::istringstream fields(text->substr(end + 1));
-  std::string skipped;
-  for (int field = 3; field < 14; ++field) fields >> skipped;
-  double user = 0;
-  double system = 0;
-  if (!(fields >> user >> system)) return std::nullopt;
-  return (user + system) * tick_us();
-}
-
-}  // namespace
 
 double machine_cpu_us() {
   const auto text = read_file(AT_FDCWD, "/proc/stat");
@@ -69,9 +54,9 @@ std::optional<double> daemon_cpu_us(pid_t pid, const std::string& cgroup) {
   if (unified != std::string::npos && member_of->compare(unified + 4, cgroup.size(), cgroup) == 0) {
     return below;
   }
-  const auto daemon = process_cpu_us(pid);
+  const auto daemon = read_proc_stat(pid);
   if (!daemon) return std::nullopt;
-  return *below + *daemon;
+  return *below + daemon->cpu_us;
 }
 
 }  // namespace sock::bench

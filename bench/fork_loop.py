@@ -2,7 +2,8 @@
 
 Imports the package once, then forks for each call; the child runs the handler, writes its JSON answer
 to a pipe and leaves. Latency is from before the fork to the answer read, as a server would see it; the
-child is reaped after that, which counts in calls per second only. Writes one JSON object.
+child is reaped after that, which counts in calls per second only. With --empty the child runs nothing,
+and latency is from before the fork to the child reaped. Writes one JSON object.
 """
 
 import argparse
@@ -40,6 +41,15 @@ def call(event):
     return micros
 
 
+def call_nothing():
+    started = time.monotonic_ns()
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return (time.monotonic_ns() - started) // 1000
+
+
 def own_cpu_us():
     return sum(
         usage.ru_utime + usage.ru_stime
@@ -54,10 +64,12 @@ def machine_cpu_us():
     return (user + nice + system + irq + softirq) * 1e6 / os.sysconf("SC_CLK_TCK")
 
 
-def work(until):
+def work(until, options):
     latencies = []
     while time.monotonic() < until:
-        latencies.append(call("{}"))
+        if options.pause:
+            time.sleep(options.pause)
+        latencies.append(call_nothing() if options.empty else call("{}"))
     return latencies
 
 
@@ -66,6 +78,8 @@ def main():
     arguments.add_argument("--package")
     arguments.add_argument("--seconds", type=float, required=True)
     arguments.add_argument("--workers", type=int, default=1)
+    arguments.add_argument("--empty", action="store_true", help="the child exits at once")
+    arguments.add_argument("--pause", type=float, default=0.0, help="seconds before each call")
     arguments.add_argument("--output", required=True)
     options = arguments.parse_args()
 
@@ -83,11 +97,11 @@ def main():
         if worker == 0:
             os.close(reader)
             with os.fdopen(writer, "w") as pipe:
-                json.dump(work(until), pipe)
+                json.dump(work(until, options), pipe)
             os._exit(0)
         os.close(writer)
         others.append((worker, reader))
-    latencies = work(until)
+    latencies = work(until, options)
     for worker, reader in others:
         with os.fdopen(reader) as pipe:
             latencies += json.load(pipe)

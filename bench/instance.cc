@@ -37,10 +37,11 @@ ScratchFolder::~ScratchFolder() {
 }
 
 Result<Instance> Instance::start(const InstanceSpec& spec) {
+  static unsigned count = 0;  // several may be up at a time
   Instance instance;
   instance.socket_ = spec.home / "sockd.sock";
   instance.log_ = spec.home / "sockd.log";
-  instance.cgroup_ = "sock-bench-" + std::to_string(::getpid());
+  instance.cgroup_ = "sock-bench-" + std::to_string(::getpid()) + "-" + std::to_string(++count);
 
   // A shell only to send the log to a file, and a session of its own so that a terminal's
   // interrupt reaches us alone: both replace themselves with sockd.
@@ -100,12 +101,13 @@ std::string Instance::log_tail() const {
   return text->size() > kShown ? text->substr(text->size() - kShown) : *text;
 }
 
-Result<> deploy_and_warm(const std::string& socket, const std::string& name,
-                         const std::string& source, const std::vector<std::string>& requirements) {
+Result<> deploy(const std::string& socket, const Deployment& function) {
+  const auto& name = function.name;
   json::object options;
-  options["requirements"] = json::array(requirements.begin(), requirements.end());
+  options["requirements"] = json::array(function.requirements.begin(), function.requirements.end());
+  if (function.keep_ready > 0) options["keep_ready"] = function.keep_ready;
   const auto deployed =
-      request(socket, "PUT", "/v1/functions/" + name, source,
+      request(socket, "PUT", "/v1/functions/" + name, function.source,
               {{"Content-Type", "text/x-python"}, {"X-Sock-Options", json::serialize(options)}},
               Millis(60'000));
   if (!deployed) return std::unexpected(deployed.error());
@@ -113,13 +115,19 @@ Result<> deploy_and_warm(const std::string& socket, const std::string& name,
     return fail(Code::kInvalid, "deploy " + name,
                 "HTTP " + std::to_string(deployed->status) + ": " + deployed->body);
   }
+  return {};
+}
+
+Result<> deploy_and_warm(const std::string& socket, const Deployment& function) {
+  if (auto done = deploy(socket, function); !done) return done;
+  const auto& name = function.name;
   // The first calls may be cold while the zygote imports; it is ready when a run of calls is good.
   const auto deadline = Clock::now() + std::chrono::seconds(60);
   std::string last = "no call was made";
   int good = 0;
   while (good < 20) {
     if (Clock::now() > deadline) return fail(Code::kTimeout, "warm up " + name, last);
-    const auto called = request(socket, "POST", "/v1/functions/" + name + "/invoke", "{}",
+    const auto called = request(socket, "POST", "/v1/functions/" + name + "/invoke", function.event,
                                 {{"Content-Type", "application/json"}}, Millis(60'000));
     if (called && called->status == 200) {
       ++good;

@@ -51,6 +51,9 @@ class Instance {
   ~Instance();
 
   [[nodiscard]] const std::string& socket() const { return socket_; }
+  [[nodiscard]] pid_t pid() const { return process_.pid(); }
+  /// Its cgroup parent, relative to each hierarchy's root.
+  [[nodiscard]] const std::string& cgroup() const { return cgroup_; }
 
   /// CPU time of the daemon and all it started, in microseconds.
   [[nodiscard]] std::optional<double> cpu_us() const;
@@ -69,9 +72,19 @@ class Instance {
   std::filesystem::path log_;
 };
 
-/// Deploys `source` as function `name` and calls it until a call succeeds from a ready zygote.
-[[nodiscard]] Result<> deploy_and_warm(const std::string& socket, const std::string& name,
-                                       const std::string& source,
-                                       const std::vector<std::string>& requirements);
+/// A function as the benchmarks deploy it.
+struct Deployment {
+  std::string name;
+  std::string source;  ///< of a .py file with handler(event, context)
+  std::vector<std::string> requirements;
+  unsigned keep_ready = 0;
+  std::string event = "{}";  ///< for the calls that warm it up
+};
+
+/// Deploys the function without calling it.
+[[nodiscard]] Result<> deploy(const std::string& socket, const Deployment& function);
+
+/// Deploys the function and calls it until a call succeeds from a ready zygote.
+[[nodiscard]] Result<> deploy_and_warm(const std::string& socket, const Deployment& function);
 
 }  // namespace sock::bench

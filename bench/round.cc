@@ -12,6 +12,8 @@ double percentile(const std::vector<std::int64_t>& sorted, double fraction) {
   return static_cast<double>(sorted[std::min(index, sorted.size() - 1)]);
 }
 
+}  // namespace
+
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());
@@ -19,8 +21,6 @@ double median(std::vector<double> values) {
   if (values.size() % 2 == 1) return values[middle];
   return (values[middle - 1] + values[middle]) / 2;
 }
-
-}  // namespace
 
 Figures figures_of(Round round) {
   Figures out;

@@ -33,6 +33,9 @@ struct Figures {
 /// Nearest-rank percentiles. A round without a successful call has only `errors`.
 [[nodiscard]] Figures figures_of(Round round);
 
+/// Of an even number of values the mean of the middle two; 0 of none.
+[[nodiscard]] double median(std::vector<double> values);
+
 /// Field by field the median, so that one disturbed round does not move the result.
 [[nodiscard]] Figures median_of(const std::vector<Figures>& rounds);
 

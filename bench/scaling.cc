@@ -95,8 +95,9 @@ class Benchmark {
       const auto module = module_of(packages);
       std::vector<std::string> requirements;
       if (!module.empty()) requirements.push_back(module);
-      auto ready =
-          deploy_and_warm(socket_, function_of(packages), noop_source(module), requirements);
+      auto ready = deploy_and_warm(socket_, {.name = function_of(packages),
+                                             .source = noop_source(module),
+                                             .requirements = requirements});
       if (!ready) return ready;
     }
     return {};

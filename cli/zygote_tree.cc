@@ -51,7 +51,8 @@ class Forest {
     if (depth > kMaxDepth || !drawn_.insert(&node).second) return;
     const std::int64_t memory = integer_of(node, "memory_bytes");
     table.add({branch + label_of(node, parent), text_of(node, "id"), text_of(node, "state"),
-               text_of(node, "pid"), human_bytes(memory), text_of(node, "parked"),
+               text_of(node, "generation"), pids_of(node), human_bytes(memory),
+               truth_of(node, "sealed") ? "yes" : "no", text_of(node, "parked"),
                text_of(node, "clones"), human_seconds(integer_of(node, "age_s")),
                text_of(node, "error")});
     const auto found = children_.find(text_of(node, "id"));
@@ -61,6 +62,15 @@ class Forest {
       add(table, *found->second[i], &node, indent + (last ? "└── " : "├── "),
           indent + (last ? "    " : "│   "), depth + 1);
     }
+  }
+
+  /// The zygote's and those of its replicas: "12,15,16".
+  static std::string pids_of(const object& node) {
+    std::string pids = text_of(node, "pid");
+    for (const auto& replica : array_of(node, "replicas")) {
+      if (const auto* const pid = replica.if_int64()) pids += "," + std::to_string(*pid);
+    }
+    return pids;
   }
 
   /// The packages this zygote has on top of its parent's.
@@ -93,8 +103,10 @@ void print_zygotes(std::ostream& out, const boost::json::array& zygotes) {
   Table table({{"ZYGOTE"},
                {"ID"},
                {"STATE"},
-               {"PID", Align::kRight},
+               {"GEN", Align::kRight},
+               {"PID"},
                {"MEMORY", Align::kRight},
+               {"SEALED"},
                {"PARKED", Align::kRight},
                {"CLONES", Align::kRight},
                {"AGE", Align::kRight},

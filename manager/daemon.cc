@@ -55,6 +55,18 @@ std::string_view state_name(ZygoteNode::State state) {
   return "failed";
 }
 
+std::vector<std::shared_ptr<zygote::Zygote>> processes_of(const ZygoteNode& node) {
+  if (!node.zygotes) return {};
+  return node.zygotes->all();
+}
+
+/// Replicas share nearly all of it, and proportional sizes add up.
+std::uint64_t memory_of(const ZygoteNode& node) {
+  std::uint64_t sum = 0;
+  for (const auto& zygote : processes_of(node)) sum += zygote->memory_bytes().value_or(0);
+  return sum;
+}
+
 json::array package_names(const std::vector<pkgcache::Package>& packages) {
   json::array names;
   for (const auto& package : packages) names.push_back(json::string(package.to_string()));
@@ -205,27 +217,35 @@ asio::awaitable<Result<>> Daemon::build_zygotes() {
   if (!folder) co_return std::unexpected(folder.error());
   auto filter = sandbox::compile_seccomp_policy();
   if (!filter) co_return std::unexpected(filter.error());
+  parked_budget_ = std::make_shared<StockBudget>(config_.parked.memory_bytes);
   ZygoteTreeOptions options;
-  options.root.program = *folder + "/sock-zygote";
-  options.root.keeper = keeper_->pidfd();
-  options.root.config.search_path = search_path(config_);
-  options.root.config.filter = std::move(*filter);
-  options.root.place = [this](pid_t pid) { return cgroups_->attach_service(pid); };
-  options.stock = {config_.parked.min, config_.parked.max};
-  options.import_timeout = config_.zygotes.import_timeout;
+  ZygoteNurseryOptions& nursery = options.nursery;
+  nursery.root.program = *folder + "/sock-zygote";
+  nursery.root.keeper = keeper_->pidfd();
+  nursery.root.config.search_path = search_path(config_);
+  nursery.root.config.filter = std::move(*filter);
+  nursery.root.config.seal = config_.zygotes.seal;
+  nursery.root.place = [this](pid_t pid) { return cgroups_->attach_service(pid); };
+  const CloneStockOptions stock{config_.parked.min, config_.parked.max, parked_budget_,
+                                std::make_shared<StockGate>(has_idle_cpu)};
+  nursery.stock = stock;
+  nursery.import_timeout = config_.zygotes.import_timeout;
+  nursery.replicas = config_.zygotes.replicas;
+  options.rotation.clones = config_.zygotes.rotate_clones;
+  options.rotation.age = std::chrono::minutes(config_.zygotes.rotate_minutes);
   zygotes_ = std::make_unique<ZygoteTree>(executor_, std::move(options), catalogue_, *slots_,
                                           memory_worker_, *ledger_);
   auto choose = [this](const std::vector<pkgcache::Package>& packages) -> Result<CloneRecipe> {
     auto choice = zygotes_->choose(packages);
     if (!choice) return std::unexpected(choice.error());
-    return CloneRecipe{.zygote = choice->node->zygote, .touches = choice->node->touches};
+    return choice->node->zygotes->recipe();
   };
   code_ = std::make_unique<CodeCache>(executor_, *slots_, [choose] { return choose({}); });
   functions_ = std::make_unique<FunctionZygotes>(
       executor_,
       FunctionZygoteOptions{.automatic = config_.zygotes.functions,
                             .most = config_.zygotes.max_functions,
-                            .stock = {config_.parked.min, config_.parked.max}},
+                            .stock = stock},
       *slots_, memory_worker_, *code_,
       [choose](const Function& function) { return choose(function.spec.packages); });
   co_return co_await zygotes_->start();
@@ -418,20 +438,29 @@ json::object Daemon::zygotes() {
   json::array nodes;
   const auto now = Clock::now();
   for (const auto& [id, node] : zygotes_->nodes()) {
-    const bool ready = node->state == ZygoteNode::State::kReady;
+    const bool ready = node->ready();
     const auto age = ready ? micros_between(node->ready_at, now) / 1'000'000 : 0;
-    nodes.push_back(
-        json::object{{"id", id},
-                     {"parent", node->spec.parent},
-                     {"packages", package_names(node->spec.packages)},
-                     {"state", state_name(node->state)},
-                     {"pid", ready ? node->zygote->process().pid() : 0},
-                     {"memory_bytes", ready ? node->zygote->memory_bytes().value_or(0) : 0},
-                     {"import_ms", ready ? node->zygote->import_us() / 1000 : 0},
-                     {"parked", node->stock ? node->stock->parked() : 0},
-                     {"clones", node->clones},
-                     {"age_s", age},
-                     {"error", node->error}});
+    const auto zygote = node->zygote();
+    json::array replicas;
+    for (const auto& each : processes_of(*node)) {
+      if (each != zygote) replicas.push_back(each->process().pid());
+    }
+    nodes.push_back(json::object{{"id", id},
+                                 {"parent", node->spec.parent},
+                                 {"packages", package_names(node->spec.packages)},
+                                 {"state", state_name(node->state)},
+                                 {"generation", node->generation},
+                                 {"pid", zygote ? zygote->process().pid() : 0},
+                                 {"replicas", std::move(replicas)},
+                                 {"memory_bytes", memory_of(*node)},
+                                 {"import_ms", zygote ? zygote->import_us() / 1000 : 0},
+                                 {"parked", node->stock ? node->stock->parked() : 0},
+                                 {"clones", node->clones},
+                                 {"age_s", age},
+                                 {"sealed", zygote && zygote->sealing().sealed},
+                                 {"seal_ms", zygote ? zygote->sealing().took_us / 1000 : 0},
+                                 {"seal_error", node->seal_error},
+                                 {"error", node->error}});
   }
   json::array functions;
   for (const auto& view : functions_->list()) {
@@ -442,7 +471,10 @@ json::object Daemon::zygotes() {
                                      {"clones", view.clones},
                                      {"error", view.error}});
   }
-  return json::object{{"zygotes", std::move(nodes)}, {"functions", std::move(functions)}};
+  return json::object{{"zygotes", std::move(nodes)},
+                      {"functions", std::move(functions)},
+                      {"parked_bytes", parked_budget_->used()},
+                      {"parked_limit", parked_budget_->limit()}};
 }
 
 json::object Daemon::netns() {
@@ -507,8 +539,9 @@ void Daemon::update_gauges() {
   metrics_.set_queue_depth(admission_->queued());
   std::vector<Metrics::Zygote> zygotes;
   for (const auto& [id, node] : zygotes_->nodes()) {
-    if (node->state != ZygoteNode::State::kReady) continue;
-    zygotes.push_back({node->packages(), node->zygote->memory_bytes().value_or(0)});
+    for (const auto& each : processes_of(*node)) {
+      zygotes.push_back({node->packages(), each->memory_bytes().value_or(0)});
+    }
   }
   metrics_.set_zygotes(zygotes);
   const auto netns = netns_->stats();

@@ -96,6 +96,7 @@ class Daemon final : public Service {
   std::unique_ptr<netns::NetnsPool> netns_;
   UidPool uids_;
   std::unique_ptr<SlotStock> slots_;
+  std::shared_ptr<StockBudget> parked_budget_;
   std::unique_ptr<ZygoteTree> zygotes_;
   std::unique_ptr<CodeCache> code_;
   std::unique_ptr<FunctionZygotes> functions_;

@@ -43,7 +43,8 @@ class Service {
   virtual Result<Function> describe(const std::string& name) = 0;
   virtual std::vector<Function> list() = 0;
 
-  /// {"zygotes":[{"id","parent","packages":[…],"state","pid","memory_bytes","parked","clones","age_s","error"}]}
+  /// {"zygotes":[{"id","parent","packages":[…],"state","pid","memory_bytes","parked","clones","age_s",
+  /// "sealed","seal_ms","seal_error","error"}],"functions":[…]}
   virtual boost::json::object zygotes() = 0;
   /// {"ready","low","high","leases","builds","misses","destroyed","failures"}
   virtual boost::json::object netns() = 0;

@@ -1,7 +1,9 @@
 #include "zygote/call.h"
 
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -41,13 +43,25 @@ bool parse_call(std::string_view payload, interpreter::Call& call) {
          payload.empty();
 }
 
+/// In one write, so that sockd wakes up once: only a long result takes more.
 bool answer(const Result<interpreter::Outcome>& outcome) {
   if (!outcome) return false;
-  const ResultHeader header{outcome->init_us, outcome->run_us};
+  struct {
+    FrameHeader frame;
+    ResultHeader result;
+  } head;
+  static_assert(sizeof head == sizeof(FrameHeader) + sizeof(ResultHeader));
   const FrameType type = outcome->succeeded ? FrameType::kResult : FrameType::kRaised;
-  return send_frame(type, sizeof header + outcome->json.size()) &&
-         write_exactly(kConnectionFd, &header, sizeof header) &&
-         write_exactly(kConnectionFd, outcome->json.data(), outcome->json.size());
+  head.frame = {FrameHeader::kMagic, static_cast<std::uint32_t>(type),
+                sizeof head.result + outcome->json.size()};
+  head.result = {outcome->init_us, outcome->run_us};
+  const std::string_view json = outcome->json;
+  const std::array<iovec, 2> parts{
+      {{&head, sizeof head}, {const_cast<char*>(json.data()), json.size()}}};
+  const ssize_t sent = ::writev(kConnectionFd, parts.data(), parts.size());
+  if (sent < static_cast<ssize_t>(sizeof head)) return false;
+  const auto rest = json.substr(static_cast<std::size_t>(sent) - sizeof head);
+  return write_exactly(kConnectionFd, rest.data(), rest.size());
 }
 
 Result<interpreter::Outcome> obey(FrameType type, const interpreter::Call& call) {

@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,9 +29,9 @@ std::size_t g_robust_list_size = 0;
 /// fork() without glibc: the child's thread id is written where glibc caches it, and its robust
 /// list is registered again, which the kernel forgets on a clone. glibc's own fork handlers are
 /// left out: they protect locks from other threads, and there are none (audit.h).
-long raw_clone(const pid_t* pid_wanted, int cgroup, int& pidfd) {
+long raw_clone(std::uint64_t flags, const pid_t* pid_wanted, int cgroup, int& pidfd) {
   clone_args args{};
-  args.flags = CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+  args.flags = flags | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   args.child_tid = g_tid_address;
   if (pid_wanted != nullptr) {
@@ -105,7 +108,7 @@ Cloned make_clone(const ClonePlan& plan) {
   if (::setns(plan.shell, CLONE_NEWPID) < 0) return {-1, errno};
   int pidfd = -1;
   const bool recorded = (plan.request.flags & kToBeRecorded) != 0;
-  const long pid = raw_clone(recorded ? &kRecordedPid : nullptr, plan.cgroup, pidfd);
+  const long pid = raw_clone(CLONE_PARENT, recorded ? &kRecordedPid : nullptr, plan.cgroup, pidfd);
   if (pid == 0) run_clone(plan);
   return pid < 0 ? Cloned{-1, errno} : Cloned{pidfd, 0};
 }
@@ -113,9 +116,24 @@ Cloned make_clone(const ClonePlan& plan) {
 Cloned make_fork() {
   if (::setns(kPidNamespaceFd, CLONE_NEWPID) < 0) return {-1, errno};
   int pidfd = -1;
-  const long pid = raw_clone(nullptr, -1, pidfd);
+  const long pid = raw_clone(CLONE_PARENT, nullptr, -1, pidfd);
   if (pid == 0) return {-1, 0};
   return pid < 0 ? Cloned{-1, errno} : Cloned{pidfd, 0};
+}
+
+bool trial_clone(bool (*life)(), Millis timeout) {
+  int pidfd = -1;
+  const long pid = raw_clone(0, nullptr, -1, pidfd);
+  if (pid == 0) ::_exit(life() ? 0 : 1);
+  if (pid < 0) return false;
+  pollfd wait{pidfd, POLLIN, 0};
+  if (::poll(&wait, 1, static_cast<int>(timeout.count())) != 1) {
+    ::syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+  }
+  siginfo_t info{};
+  const int reaped = ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | __WALL);
+  ::close(pidfd);
+  return reaped == 0 && info.si_code == CLD_EXITED && info.si_status == 0;
 }
 
 }  // namespace sock::zygote

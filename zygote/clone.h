@@ -5,6 +5,7 @@
 
 #include <span>
 
+#include "base/clock.h"
 #include "zygote/wire.h"
 
 namespace sock::zygote {
@@ -40,6 +41,10 @@ struct Cloned {
 /// Writes this process's thread id where glibc caches it, after memory was restored from a process
 /// with another one.
 void renew_thread_id();
+
+/// A clone that this process waits for: runs `life` and exits, with 0 when that returns true. False
+/// when it did not, or not within `timeout`.
+[[nodiscard]] bool trial_clone(bool (*life)(), Millis timeout);
 
 /// Looks up what clones need from glibc (the addresses of the thread id and of the robust-futex
 /// list, which a raw clone must restore as fork() does). Once, before the first clone.

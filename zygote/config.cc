@@ -19,6 +19,7 @@ struct Header {
   std::uint64_t search_path_bytes;
   std::uint64_t modules_bytes;
   std::uint64_t filter_bytes;
+  std::uint64_t seal;
 };
 
 std::string join(const std::vector<std::string>& strings) {
@@ -45,7 +46,7 @@ Result<Fd> write_config(const ZygoteConfig& config) {
   const std::string search_path = join(config.search_path);
   const std::string modules = join(config.modules);
   const Header header{search_path.size(), modules.size(),
-                      config.filter.size() * sizeof(sock_filter)};
+                      config.filter.size() * sizeof(sock_filter), config.seal ? 1U : 0U};
   if (!write_exactly(file.get(), &header, sizeof header) ||
       !write_exactly(file.get(), search_path.data(), search_path.size()) ||
       !write_exactly(file.get(), modules.data(), modules.size()) ||
@@ -69,10 +70,12 @@ Result<ZygoteConfig> read_config(int fd) {
   std::string_view rest = std::string_view(text).substr(sizeof header);
   if (header.search_path_bytes > kLargest || header.modules_bytes > kLargest ||
       header.filter_bytes > kLargest || header.filter_bytes % sizeof(sock_filter) != 0 ||
+      header.seal > 1 ||
       header.search_path_bytes + header.modules_bytes + header.filter_bytes != rest.size()) {
     return fail(Code::kInternal, "zygote configuration", "lengths do not add up");
   }
   ZygoteConfig config;
+  config.seal = header.seal != 0;
   config.search_path = split(rest.substr(0, header.search_path_bytes));
   config.modules = split(rest.substr(header.search_path_bytes, header.modules_bytes));
   config.filter.resize(header.filter_bytes / sizeof(sock_filter));

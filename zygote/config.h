@@ -15,6 +15,7 @@ struct ZygoteConfig {
   std::vector<std::string> search_path;  ///< sys.path; a child zygote keeps its parent's
   std::vector<std::string> modules;      ///< to import, in order
   std::vector<sock_filter> filter;       ///< of every clone; a child zygote keeps its parent's
+  bool seal = true;                      ///< seal.h, where this memory allows it
 };
 
 /// A sealed memfd holding the configuration.

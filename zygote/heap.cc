@@ -1,6 +1,7 @@
 #include "zygote/heap.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <cinttypes>
@@ -41,6 +42,15 @@ void collapse_heap() {
     // A failure costs speed, nothing else: old kernel, no free huge page, a hole.
     if (begin < end) (void)::madvise(reinterpret_cast<void*>(begin), end - begin, kMadvCollapse);
   }
+}
+
+void keep_heap_together() { (void)::mallopt(M_MMAP_MAX, 0); }
+
+void settle_heap() {
+  (void)::mallopt(M_MMAP_MAX, 65'536);
+  (void)::mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  (void)::mallopt(M_TRIM_THRESHOLD, 64 << 20);
+  (void)::malloc_trim(0);
 }
 
 }  // namespace sock::zygote

@@ -149,7 +149,7 @@ Result<Outcome> run(const Call& call) {
   const Object environment = environment_of(call.environment);
   if (!environment) return python_error("environment");
   PyObject* result = PyObject_CallFunction(
-      g_call, "s#y#s#s#ILOy#I", call.handler.data(), size_of(call.handler), call.event.data(),
+      g_call, "s#s#s#s#ILOy#I", call.handler.data(), size_of(call.handler), call.event.data(),
       size_of(call.event), call.id.data(), size_of(call.id), call.function.data(),
       size_of(call.function), call.memory_mb, static_cast<long long>(call.deadline_ns),
       environment.get(), call.code.data(), size_of(call.code), call.cpus);

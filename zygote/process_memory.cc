@@ -29,11 +29,11 @@ std::uint32_t protection_of(const char* text) {
          (text[2] == 'x' ? PROT_EXEC : 0U);
 }
 
-Result<std::vector<Mapping>> parse(const std::string& maps) {
-  std::vector<Mapping> out;
+Result<std::vector<Region>> parse(const std::string& maps) {
+  std::vector<Region> out;
   std::istringstream lines(maps);
   for (std::string line; std::getline(lines, line);) {
-    Mapping it;
+    Region it;
     char protection[5] = {};
     unsigned major = 0, minor = 0;
     int name = 0;
@@ -61,12 +61,12 @@ bool is_kind(ProcessMemory::Pages kind, std::uint64_t entry) {
 
 }  // namespace
 
-bool Mapping::special() const {
+bool Region::special() const {
   return name == "[stack]" || name.starts_with("[v") || name == "[uprobes]";
 }
 
-ProcessMemory::ProcessMemory(std::vector<Mapping> mappings, Fd pagemap, Fd memory)
-    : mappings_(std::move(mappings)), pagemap_(std::move(pagemap)), memory_(std::move(memory)) {}
+ProcessMemory::ProcessMemory(std::vector<Region> mappings, Fd pagemap, Fd memory)
+    : regions_(std::move(mappings)), pagemap_(std::move(pagemap)), memory_(std::move(memory)) {}
 
 Result<ProcessMemory> ProcessMemory::open(pid_t pid) {
   const std::string folder = "/proc/" + std::to_string(pid);

@@ -12,7 +12,7 @@
 namespace sock::zygote {
 
 /// One line of /proc/PID/maps (proc_pid_maps(5)).
-struct Mapping {
+struct Region {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
   std::uint32_t protection = 0;  ///< PROT_READ, PROT_WRITE, PROT_EXEC
@@ -41,7 +41,7 @@ class ProcessMemory {
   [[nodiscard]] static Result<ProcessMemory> open(pid_t pid);
 
   /// At most 65,536 mappings (vm.max_map_count), in order of address.
-  [[nodiscard]] const std::vector<Mapping>& mappings() const { return mappings_; }
+  [[nodiscard]] const std::vector<Region>& regions() const { return regions_; }
 
   enum class Pages {
     kOwn,     ///< private to the process: written since it was cloned, or shared with nobody
@@ -57,9 +57,9 @@ class ProcessMemory {
                               std::uint64_t offset) const;
 
  private:
-  ProcessMemory(std::vector<Mapping> mappings, Fd pagemap, Fd memory);
+  ProcessMemory(std::vector<Region> mappings, Fd pagemap, Fd memory);
 
-  std::vector<Mapping> mappings_;
+  std::vector<Region> regions_;
   Fd pagemap_;
   Fd memory_;
 };

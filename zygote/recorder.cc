@@ -17,7 +17,7 @@ namespace {
 /// A part of a clone's mapping that the zygote lacks.
 struct Addition {
   PageRange range;
-  const Mapping* mapping = nullptr;
+  const Region* mapping = nullptr;
 };
 
 struct Difference {
@@ -25,7 +25,7 @@ struct Difference {
   std::vector<PageRange> changes;
 };
 
-std::string describe(const Mapping& mapping) {
+std::string describe(const Region& mapping) {
   char range[64];
   std::snprintf(range, sizeof range, "%llx-%llx ", static_cast<unsigned long long>(mapping.begin),
                 static_cast<unsigned long long>(mapping.end));
@@ -33,7 +33,7 @@ std::string describe(const Mapping& mapping) {
 }
 
 /// Whether the zygote's mapping is what the clone still sees at `at`.
-bool same(const Mapping& zygotes, const Mapping& clones, std::uint64_t at) {
+bool same(const Region& zygotes, const Region& clones, std::uint64_t at) {
   if (zygotes.protection != clones.protection || zygotes.shared != clones.shared ||
       zygotes.device != clones.device || zygotes.inode != clones.inode) {
     return false;
@@ -42,11 +42,11 @@ bool same(const Mapping& zygotes, const Mapping& clones, std::uint64_t at) {
   return zygotes.offset + (at - zygotes.begin) == clones.offset + (at - clones.begin);
 }
 
-Result<> compare(const ProcessMemory& clone, const std::vector<Mapping>& zygote,
-                 const Mapping& mapping, Difference& out) {
+Result<> compare(const ProcessMemory& clone, const std::vector<Region>& zygote,
+                 const Region& mapping, Difference& out) {
   std::uint64_t at = mapping.begin;
   while (at < mapping.end) {
-    const auto other = std::ranges::upper_bound(zygote, at, {}, &Mapping::end);
+    const auto other = std::ranges::upper_bound(zygote, at, {}, &Region::end);
     const bool covered = other != zygote.end() && other->begin <= at;
     const std::uint64_t limit = other == zygote.end() ? mapping.end
                                 : covered             ? other->end
@@ -142,9 +142,9 @@ std::uint64_t Touched::bytes() const { return total(writes) + total(reads); }
 Result<Fd> record_image(const ProcessMemory& zygote, const ProcessMemory& clone,
                         std::uint64_t limit) {
   Difference difference;
-  for (const auto& mapping : clone.mappings()) {
+  for (const auto& mapping : clone.regions()) {
     if (mapping.special()) continue;
-    auto compared = compare(clone, zygote.mappings(), mapping, difference);
+    auto compared = compare(clone, zygote.regions(), mapping, difference);
     if (!compared) return std::unexpected(compared.error());
   }
   std::vector<ImageRun> runs;
@@ -193,7 +193,7 @@ Result<Fd> record_image(const ProcessMemory& zygote, const ProcessMemory& clone,
 
 Result<Touched> touched_pages(const ProcessMemory& process) {
   Touched out;
-  for (const auto& mapping : process.mappings()) {
+  for (const auto& mapping : process.regions()) {
     if (mapping.name.starts_with("[v")) continue;
     auto own = process.pages(ProcessMemory::Pages::kOwn, mapping.begin, mapping.end);
     if (!own) return std::unexpected(own.error());

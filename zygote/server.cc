@@ -19,14 +19,18 @@
 #include "zygote/heap.h"
 #include "zygote/interpreter.h"
 #include "zygote/namespaces.h"
+#include "zygote/seal.h"
 #include "zygote/wire.h"
 
 namespace sock::zygote {
 namespace {
 
+/// A healthy one takes milliseconds.
+constexpr Millis kTrialTimeout{5'000};
+
 struct Incoming {
   Request request;
-  std::array<int, 6> fds{};
+  std::array<int, kMaxMessageFds> fds{};
   std::size_t fd_count = 0;
 };
 
@@ -45,6 +49,8 @@ void close_fds(const Incoming& incoming) {
 
 /// The rules of every clone; filled before serving, read-only afterwards.
 std::vector<sock_filter> g_filter;
+/// Whether to seal; set with the latest configuration.
+bool g_seal = false;
 
 Ready ready_error(ReadyStep step, const Error& error) {
   Ready ready;
@@ -53,9 +59,10 @@ Ready ready_error(ReadyStep step, const Error& error) {
   return ready;
 }
 
-/// Everything after the namespaces, the same for a first zygote and for a child of one.
+/// Everything from the imports to the audit, the same for a first zygote and for a child of one.
 Ready import_and_audit(const ZygoteConfig& config) {
   Ready ready;
+  g_seal = config.seal;
   const auto begin = Clock::now();
   if (auto imported = interpreter::import_modules(config.modules); !imported) {
     return ready_error(ReadyStep::kImport, imported.error());
@@ -65,8 +72,42 @@ Ready import_and_audit(const ZygoteConfig& config) {
   }
   ready.import_us = micros_between(begin, Clock::now());
   if (auto audited = audit(); !audited) return ready_error(ReadyStep::kAudit, audited.error());
-  collapse_heap();
   return ready;
+}
+
+bool finish_trial() { return interpreter::after_clone().has_value(); }
+
+/// The last step before serving, when nothing is left to be freed: makes clones cheap. Gives the
+/// image of a sealed zygote; what cannot be sealed gets huge pages instead.
+Fd make_cheap_to_clone(Ready& ready, std::span<const int> ancestors) {
+  settle_heap();
+  if (!g_seal) {
+    std::snprintf(ready.error, sizeof ready.error, "not wanted");
+    collapse_heap();
+    return {};
+  }
+  const auto begin = Clock::now();
+  auto seal = seal_memory(ancestors);
+  if (!seal && seal.error().code != Code::kInvalid) {
+    ready = ready_error(ReadyStep::kSeal, seal.error());
+    return {};
+  }
+  if (!seal) {
+    std::snprintf(ready.error, sizeof ready.error, "%s", seal.error().message.c_str());
+    collapse_heap();
+    return {};
+  }
+  if (!trial_clone(finish_trial, kTrialTimeout)) {
+    ready =
+        ready_error(ReadyStep::kSeal, Error{Code::kInternal, "seal", 0, "a trial clone failed"});
+    return {};
+  }
+  ready.seal_us = micros_between(begin, Clock::now());
+  ready.sealed = 1;
+  ready.sealed_bytes = seal->bytes;
+  ready.mappings_before = seal->mappings_before;
+  ready.mappings_after = seal->mappings_after;
+  return std::move(seal->image);
 }
 
 Ready start(const Incoming& incoming) {
@@ -86,6 +127,7 @@ Ready start(const Incoming& incoming) {
     return ready_error(ReadyStep::kNamespaces,
                        Error{Code::kInternal, "prepare cloning", errno, "PR_GET_TID_ADDRESS"});
   }
+  keep_heap_together();
   if (auto started = interpreter::start(config->search_path); !started) {
     return ready_error(ReadyStep::kInterpreter, started.error());
   }
@@ -140,6 +182,7 @@ Ready become_child(const Incoming& incoming) {
   if (auto restored = interpreter::after_clone(); !restored) {
     return ready_error(ReadyStep::kInterpreter, restored.error());
   }
+  keep_heap_together();
   return import_and_audit(*config);
 }
 
@@ -157,8 +200,23 @@ bool fork_child(const Incoming& incoming) {
   return true;
 }
 
-bool report(const Ready& ready) {
-  return send_message(kControlFd, bytes_of(ready)).has_value() && ready.step == ReadyStep::kNone;
+/// Answers Ready; false when this zygote is not to serve. From here on nothing is allocated.
+bool report(Ready ready, std::span<const int> ancestors = {}) {
+  Fd image;
+  if (ready.step == ReadyStep::kNone) image = make_cheap_to_clone(ready, ancestors);
+  const int fd = image.get();
+  return send_message(kControlFd, bytes_of(ready), {&fd, image.valid() ? 1U : 0U}).has_value() &&
+         ready.step == ReadyStep::kNone;
+}
+
+/// The child zygote's answer. What its memory is mapped from waits in its socket until now: no
+/// package has seen it.
+bool report_child(const Ready& ready) {
+  Incoming seals;
+  if (!receive(seals) || seals.request.type != RequestType::kSeals) return false;
+  const bool serves = report(ready, std::span(seals.fds).first(seals.fd_count));
+  close_fds(seals);
+  return serves;
 }
 
 }  // namespace
@@ -175,11 +233,12 @@ int serve() {
         break;
       case RequestType::kFork:
         if (fork_child(incoming)) {
-          if (!report(become_child(incoming))) return 1;
+          if (!report_child(become_child(incoming))) return 1;
           continue;
         }
         break;
       case RequestType::kStart:
+      case RequestType::kSeals:
         answer({-1, EPROTO});
         break;
     }

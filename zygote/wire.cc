@@ -16,6 +16,8 @@ const char* to_string(ReadyStep step) {
       return "import packages";
     case ReadyStep::kAudit:
       return "audit zygote";
+    case ReadyStep::kSeal:
+      return "seal zygote";
   }
   return "unknown step";
 }

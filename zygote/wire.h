@@ -13,6 +13,8 @@ enum class RequestType : std::uint32_t {
                ///< CloneReply
   kFork = 3,   ///< a child zygote: [its control socket, config memfd]; CloneReply here, then
                ///< Ready on the new socket
+  kSeals = 4,  ///< waits on a child zygote's socket from its birth: the memfds its memory is mapped
+               ///< from (seal.h), none to kMaxMessageFds; no answer
 };
 
 enum RequestFlags : std::uint32_t {
@@ -48,15 +50,24 @@ enum class ReadyStep : std::uint32_t {
   kInterpreter,
   kImport,
   kAudit,
+  kSeal,  ///< its memory cannot be trusted any more; unsealed the same zygote would do
 };
 
 [[nodiscard]] const char* to_string(ReadyStep step);
 
+/// Carries the zygote's image when it is sealed.
 struct Ready {
   std::uint32_t type = kType;
   ReadyStep step = ReadyStep::kNone;  ///< the stage that failed; kNone is success
   std::int64_t import_us = 0;
-  char error[496] = {};  ///< what failed, for a person; NUL terminated
+  std::int64_t seal_us = 0;        ///< including the trial clone
+  std::uint64_t sealed_bytes = 0;  ///< of the image
+  std::uint32_t sealed = 0;        ///< 1 = yes
+  std::uint32_t mappings_before = 0;
+  std::uint32_t mappings_after = 0;
+  std::uint32_t reserved = 0;
+  /// What failed, for a person; NUL terminated. With kNone, why it is not sealed.
+  char error[496] = {};
 
   static constexpr std::uint32_t kType = 0x72656479;
 };

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "base/message.h"
 #include "base/spawn.h"
 #include "zygote/wire.h"
 
@@ -73,7 +74,7 @@ asio::awaitable<Result<>> Zygote::await_ready(Clock::time_point deadline) {
     error.step = "zygote";
     co_return std::unexpected(error);
   }
-  if (received->size != sizeof ready || ready.type != Ready::kType || !received->fds.empty()) {
+  if (received->size != sizeof ready || ready.type != Ready::kType) {
     co_return fail(Code::kInternal, "zygote", "malformed ready message");
   }
   ready.error[sizeof ready.error - 1] = '\0';
@@ -82,7 +83,38 @@ asio::awaitable<Result<>> Zygote::await_ready(Clock::time_point deadline) {
     co_return fail(packages ? Code::kInvalid : Code::kInternal, to_string(ready.step), ready.error);
   }
   import_us_ = ready.import_us;
-  co_return Result<>{};
+  co_return take_seal(ready, std::move(received->fds));
+}
+
+Result<> Zygote::take_seal(const Ready& ready, std::vector<Fd> fds) {
+  if (fds.size() != (ready.sealed != 0 ? 1U : 0U)) {
+    return fail(Code::kInternal, "zygote", "malformed ready message");
+  }
+  if (ready.sealed == 0) {
+    sealing_.error = ready.error;
+    return {};
+  }
+  // Handed on to child zygotes, so it must be what it is said to be: memory that nobody can change.
+  constexpr int kSeals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
+  const int seals = ::fcntl(fds.front().get(), F_GET_SEALS);
+  if (seals < 0 || (seals & kSeals) != kSeals) {
+    return fail(Code::kInternal, "zygote", "its image is not a sealed memfd");
+  }
+  seals_.push_back(std::make_shared<const Fd>(std::move(fds.front())));
+  sealing_ = {
+      true, "", ready.seal_us, ready.sealed_bytes, ready.mappings_before, ready.mappings_after};
+  return {};
+}
+
+Result<> Zygote::send_seals(int socket) const {
+  Request request;
+  request.type = RequestType::kSeals;
+  std::vector<int> fds;
+  // The latest matter most, should a tree ever be that deep.
+  for (auto it = seals_.rbegin(); it != seals_.rend() && fds.size() < kMaxMessageFds; ++it) {
+    fds.push_back((*it)->get());
+  }
+  return send_message(socket, bytes_of(request), fds);
 }
 
 asio::awaitable<Result<Process>> Zygote::receive_clone() {
@@ -124,14 +156,17 @@ asio::awaitable<Result<Process>> Zygote::clone(CloneArguments arguments) {
 }
 
 asio::awaitable<Result<std::unique_ptr<Zygote>>> Zygote::fork_child(
-    std::vector<std::string> modules, Millis import_timeout) {
+    std::vector<std::string> modules, Millis import_timeout, bool seal) {
   const auto executor = co_await asio::this_coro::executor;
   auto sockets = socket_pair(SOCK_SEQPACKET);
   if (!sockets) co_return std::unexpected(sockets.error());
   ZygoteConfig additions;
   additions.modules = std::move(modules);
+  additions.seal = seal;
   auto config = write_config(additions);
   if (!config) co_return std::unexpected(config.error());
+  // Waits in the child's socket until it has imported: no package sees it.
+  if (auto sent = send_seals((*sockets)[0].get()); !sent) co_return std::unexpected(sent.error());
   Request request;
   request.type = RequestType::kFork;
   const int fds[] = {(*sockets)[1].get(), config->get()};
@@ -148,9 +183,14 @@ asio::awaitable<Result<std::unique_ptr<Zygote>>> Zygote::fork_child(
   (*sockets)[1].reset();
   Channel control(executor, std::move((*sockets)[0]));
   std::unique_ptr<Zygote> child(new Zygote(std::move(process), std::move(control)));
+  child->seals_ = seals_;
   auto ready = co_await child->await_ready(Clock::now() + import_timeout);
   if (!ready) co_return std::unexpected(ready.error());
   co_return child;
+}
+
+bool may_do_unsealed(const Error& error) {
+  return error.step == to_string(ReadyStep::kSeal) || error.code == Code::kKilled;
 }
 
 Result<std::uint64_t> Zygote::memory_bytes() const {

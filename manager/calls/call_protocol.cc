@@ -4,6 +4,7 @@
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/completion_condition.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -21,6 +22,7 @@ constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
 /// {"errorType","errorMessage","stackTrace"} of an exception; the runtime keeps it far below.
 constexpr std::uint64_t kLargestError = 1 << 20;
+constexpr std::size_t kFirstRead = 4096;
 
 std::string environment_pairs(const FunctionSpec& spec) {
   std::string pairs;
@@ -81,9 +83,12 @@ asio::awaitable<Result<CallReply>> read_reply(asio::posix::stream_descriptor& co
     zygote::ResultHeader result;
   } head;
   static_assert(sizeof head == sizeof(FrameHeader) + sizeof(zygote::ResultHeader));
-  auto [error, got] =
-      co_await asio::async_read(connection, asio::buffer(&head, sizeof head), kNoThrow);
+  // Most answers arrive whole with the first read.
+  std::string received(kFirstRead, '\0');
+  auto [error, got] = co_await asio::async_read(connection, asio::buffer(received),
+                                                asio::transfer_at_least(sizeof head), kNoThrow);
   if (error) co_return fail(Code::kKilled, "call", "the sandbox ended without an answer");
+  std::memcpy(&head, received.data(), sizeof head);
 
   const bool result = head.frame.type == static_cast<std::uint32_t>(zygote::FrameType::kResult);
   const bool raised = head.frame.type == static_cast<std::uint32_t>(zygote::FrameType::kRaised);
@@ -102,9 +107,13 @@ asio::awaitable<Result<CallReply>> read_reply(asio::posix::stream_descriptor& co
   reply.succeeded = result;
   reply.init_us = std::max<std::int64_t>(head.result.init_us, 0);
   reply.run_us = std::max<std::int64_t>(head.result.run_us, 0);
+  // What follows the answer, if anything, is nobody's.
+  const std::uint64_t here = std::min<std::uint64_t>(length, got - sizeof head);
+  reply.json.assign(received, sizeof head, here);
+  if (here == length) co_return reply;
   reply.json.resize(length);
-  auto [body_error, body] =
-      co_await asio::async_read(connection, asio::buffer(reply.json), kNoThrow);
+  auto [body_error, body] = co_await asio::async_read(
+      connection, asio::buffer(reply.json.data() + here, length - here), kNoThrow);
   if (body_error) co_return fail(Code::kKilled, "call", "the sandbox ended in mid-answer");
   co_return reply;
 }

@@ -124,7 +124,12 @@ Clone::Clone(const asio::any_io_executor& executor, std::unique_ptr<Slot> its_sl
     : slot(std::move(its_slot)),
       process(std::move(its_process)),
       connection(executor, its_connection.release()),
-      log(executor, its_log.release()) {}
+      log(executor, its_log.release()) {
+  // Both are non-blocking; asio would ask the kernel for it again with the first operation.
+  boost::system::error_code ignored;
+  connection.native_non_blocking(true, ignored);
+  log.native_non_blocking(true, ignored);
+}
 
 bool Clone::alive() {
   char byte = 0;
@@ -171,6 +176,11 @@ asio::awaitable<Result<>> dedicate(Clone& clone, std::shared_ptr<const Function>
   auto attached = co_await attach(clone, *function, deadline);
   clone.function = std::move(function);
   co_return attached;
+}
+
+asio::awaitable<void> bury_clone(std::unique_ptr<Clone> clone, SlotStock& slots) {
+  const auto obituary = co_await slots.bury(std::move(clone->slot), std::move(clone->process));
+  (void)obituary;
 }
 
 }  // namespace sock::manager

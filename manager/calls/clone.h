@@ -54,4 +54,8 @@ struct CloneRecipe {
                                                         std::shared_ptr<const Function> function,
                                                         Clock::time_point deadline);
 
+/// Takes a clone apart whose end nobody asks about; see SlotStock::bury().
+[[nodiscard]] boost::asio::awaitable<void> bury_clone(std::unique_ptr<Clone> clone,
+                                                      SlotStock& slots);
+
 }  // namespace sock::manager

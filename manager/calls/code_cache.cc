@@ -43,21 +43,25 @@ void CodeCache::forget(const std::string& name) {
   entries_.erase(found);
 }
 
+asio::awaitable<Result<CallReply>> CodeCache::compile_in_sandbox(
+    std::shared_ptr<const Function> function) {
+  auto recipe = recipe_();
+  if (!recipe) co_return std::unexpected(recipe.error());
+  recipe->function = function;
+  recipe->discard_output = true;
+  auto clone = co_await make_clone(std::move(*recipe), slots_);
+  if (!clone) co_return std::unexpected(clone.error());
+  auto reply = co_await run_errand(**clone, zygote::FrameType::kCompile, function.get(), {},
+                                   kLargestCode, kCompileTimeout);
+  co_await bury_clone(std::move(*clone), slots_);
+  co_return reply;
+}
+
 asio::awaitable<void> CodeCache::compile(std::shared_ptr<const Function> function) {
   // On a later turn of the loop: the call that asked goes first.
   co_await asio::post(executor_, asio::use_awaitable);
   const std::string name = function->spec.name;
-  Result<CallReply> reply = fail(Code::kInternal, "compile", "no zygote");
-  if (auto recipe = recipe_()) {
-    recipe->function = function;
-    recipe->discard_output = true;
-    auto clone = co_await make_clone(std::move(*recipe), slots_);
-    if (clone) {
-      reply = co_await run_errand(**clone, zygote::FrameType::kCompile, function.get(), {},
-                                  kLargestCode, kCompileTimeout);
-      co_await bury(std::move(*clone), slots_);
-    }
-  }
+  auto reply = co_await compile_in_sandbox(function);
   compiling_.erase(name);
   // An empty entry is an answer too: such a module is loaded from its file, and nothing asks again.
   std::string code = reply ? std::move(reply->json) : std::string();

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "manager/calls/call_protocol.h"
 #include "manager/calls/clone.h"
 
 namespace sock::manager {
@@ -37,6 +38,8 @@ class CodeCache {
   };
 
   [[nodiscard]] boost::asio::awaitable<void> compile(std::shared_ptr<const Function> function);
+  [[nodiscard]] boost::asio::awaitable<Result<CallReply>> compile_in_sandbox(
+      std::shared_ptr<const Function> function);
 
   boost::asio::any_io_executor executor_;
   SlotStock& slots_;

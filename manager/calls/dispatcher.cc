@@ -131,6 +131,7 @@ asio::awaitable<CallRecord> Dispatcher::invoke(std::shared_ptr<const Function> f
 
   // A sandbox that answered is taken apart behind the reply. One that did not is taken apart
   // first: only its death tells what to answer.
+  ++settling_;
   const bool answered = record.error.has_value() || !record.result.empty();
   if (!answered) {
     record = co_await settle(call, std::move(record));
@@ -139,6 +140,8 @@ asio::awaitable<CallRecord> Dispatcher::invoke(std::shared_ptr<const Function> f
   }
   auto behind = [](Dispatcher* self, std::shared_ptr<Running> its_call,
                    CallRecord its_record) -> asio::awaitable<void> {
+    // On a later turn of the loop, when the reply is on its way.
+    co_await asio::post(self->executor_, asio::use_awaitable);
     co_await self->settle(std::move(its_call), std::move(its_record));
   };
   asio::co_spawn(executor_, behind(this, call, record), asio::detached);
@@ -176,18 +179,15 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::clone_now(const Func
     if (!choice) co_return std::unexpected(choice.error());
     ZygoteNode& node = *choice->node;
     record.zygote = node.packages();
-    CloneRecipe recipe;
-    recipe.zygote = node.zygote;
-    recipe.touches = node.touches;
-    auto made = co_await make_clone(std::move(recipe), slots_);
+    auto made = co_await node.zygotes->make();
     if (made) {
       ++node.clones;
       record.start = choice->exact ? Start::kClone : Start::kCold;
       co_return made;
     }
+    // A zygote that is broken is out of service by now: the next one chosen is another.
     last = made.error();
     if (last.code == Code::kDraining || last.code == Code::kRejected) break;
-    zygotes_.mark_failed(node, last);
   }
   co_return std::unexpected(last);
 }
@@ -205,12 +205,13 @@ asio::awaitable<void> Dispatcher::run(std::shared_ptr<Running> call, std::string
     const auto alive = weak.lock();
     if (!error && alive) alive->end(Ending::kTimeout);
   });
-  call->logs_ended = false;
-  asio::co_spawn(executor_, collect_logs(call), asio::detached);
   const CallParts parts{call->id, event, code_.get(call->function)};
   auto sent = co_await send_call(call->clone->connection, zygote::FrameType::kCall,
                                  call->function.get(), parts, call->deadline);
   if (!sent) co_return;
+  // The sandbox is at work by now: what it prints can wait.
+  call->logs_ended = false;
+  asio::co_spawn(executor_, collect_logs(call), asio::detached);
   auto reply = co_await read_reply(call->clone->connection, options_.result_bytes);
   if (call->ending != Ending::kNone) co_return;
   if (!reply) {

@@ -33,9 +33,4 @@ asio::awaitable<Result<CallReply>> run_errand(Clone& clone, zygote::FrameType ty
   co_return reply;
 }
 
-asio::awaitable<void> bury(std::unique_ptr<Clone> clone, SlotStock& slots) {
-  auto ignored = co_await slots.bury(std::move(clone->slot), std::move(clone->process));
-  (void)ignored;
-}
-
 }  // namespace sock::manager

@@ -16,7 +16,4 @@ namespace sock::manager {
     Clone& clone, zygote::FrameType type, const Function* function, CallParts parts,
     std::uint64_t limit, Millis timeout);
 
-/// Buries an errand's clone.
-[[nodiscard]] boost::asio::awaitable<void> bury(std::unique_ptr<Clone> clone, SlotStock& slots);
-
 }  // namespace sock::manager

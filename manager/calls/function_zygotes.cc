@@ -108,6 +108,7 @@ void FunctionZygotes::tick() {
   std::vector<std::string> cold;
   for (const auto& [name, entry] : entries_) {
     if (!wanted(*entry->function)) cold.push_back(name);
+    if (entry->stock) entry->stock->tick();
   }
   for (const auto& name : cold) retire(name);
   for (const auto& [name, function] : deployed_) {
@@ -159,7 +160,9 @@ asio::awaitable<void> FunctionZygotes::build(std::shared_ptr<Entry> entry) {
     if (const auto alive = weak.lock()) fail_entry(*alive, error);
   };
   auto make_one = [this, its = entry->source] { return make(its); };
-  auto bury_one = [this](std::unique_ptr<Clone> clone) { return bury(std::move(clone), slots_); };
+  auto bury_one = [this](std::unique_ptr<Clone> clone) {
+    return bury_clone(std::move(clone), slots_);
+  };
   entry->stock =
       std::make_shared<CloneStock>(executor_, options_.stock, make_one, bury_one, on_failure);
   entry->stock->set_min(std::max(entry->function->spec.keep_ready, options_.stock.min));
@@ -174,6 +177,10 @@ asio::awaitable<Result<std::shared_ptr<FunctionZygotes::Source>>> FunctionZygote
   auto recipe = choose_(*function);
   if (!recipe) co_return std::unexpected(recipe.error());
   const auto zygote = recipe->zygote;
+  // Unsealed memory cannot be told from memory that was freed and mapped again (recorder.h).
+  if (!zygote->sealing().sealed) {
+    co_return fail(Code::kInternal, "function zygote", "its package zygote is not sealed");
+  }
   recipe->function = function;
   recipe->to_be_recorded = true;
   recipe->discard_output = true;
@@ -202,7 +209,7 @@ asio::awaitable<Result<std::shared_ptr<FunctionZygotes::Source>>> FunctionZygote
     };
     image = co_await worker_.run(take);
   }
-  co_await bury(std::move(*clone), slots_);
+  co_await bury_clone(std::move(*clone), slots_);
   if (!image) co_return std::unexpected(image.error());
   auto source = std::make_shared<Source>();
   source->function = std::move(function);

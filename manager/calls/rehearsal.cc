@@ -43,7 +43,7 @@ asio::awaitable<Result<std::shared_ptr<const Fd>>> rehearse(std::shared_ptr<zygo
   auto clone = co_await make_clone(std::move(recipe), slots);
   if (!clone) co_return std::unexpected(clone.error());
   auto touched = co_await try_out(**clone, worker);
-  co_await bury(std::move(*clone), slots);
+  co_await bury_clone(std::move(*clone), slots);
   if (!touched) co_return std::unexpected(touched.error());
   auto list = zygote::write_touches(*touched);
   if (!list) co_return std::unexpected(list.error());

@@ -3,11 +3,12 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
-#include "base/await_exit.h"
-#include "manager/calls/rehearsal.h"
 #include "pkgcache/match.h"
 
 namespace sock::manager {
@@ -21,36 +22,32 @@ constexpr Millis kPackageBackOff{60'000};
 constexpr Millis kBackOff{500};
 constexpr unsigned kMostDoublings = 6;
 
+/// How long a new generation waits for an idle CPU before it starts a zygote anyway.
+constexpr Millis kPatience{5'000};
+constexpr Millis kLook{20};
+
+/// How long a successor may take to park its first clones.
+constexpr Millis kFillTimeout{10'000};
+
 constexpr const char* kRootId = "root";
 
-asio::awaitable<void> bury_clone(std::unique_ptr<Clone> clone, SlotStock& slots) {
-  co_await slots.bury(std::move(clone->slot), std::move(clone->process));
-}
-
-std::string display_name(const ZygoteNode& node) {
-  return node.spec.id.empty() ? kRootId : node.spec.id;
+std::string describe_seal(const ZygoteNode& node) {
+  const zygote::Sealing& sealing = node.zygote()->sealing();
+  if (!sealing.sealed) return "not sealed: " + node.seal_error;
+  return fmt::format("sealed {} MiB in {} ms, {} mappings instead of {}", sealing.bytes >> 20,
+                     sealing.took_us / 1000, sealing.mappings_after, sealing.mappings_before);
 }
 
 }  // namespace
-
-std::string ZygoteNode::packages() const {
-  std::string out;
-  for (const auto& package : spec.packages) {
-    if (!out.empty()) out += ',';
-    out += package.name;
-  }
-  return out;
-}
 
 ZygoteTree::ZygoteTree(asio::any_io_executor executor, ZygoteTreeOptions options,
                        const pkgcache::Catalogue& catalogue, SlotStock& slots, Worker& worker,
                        Ledger& ledger)
     : executor_(std::move(executor)),
-      options_(std::move(options)),
-      catalogue_(catalogue),
-      slots_(slots),
-      worker_(worker),
-      ledger_(ledger) {
+      nursery_(executor_, std::move(options.nursery), catalogue, slots, worker, ledger),
+      rotation_(
+          executor_, options.rotation, [this] { return in_plan_order(); },
+          [this](std::shared_ptr<ZygoteNode> node) { return renew(std::move(node)); }) {
   plan_.nodes.push_back(pkgcache::ZygoteSpec{kRootId, "", {}});
 }
 
@@ -59,9 +56,7 @@ asio::awaitable<Result<>> ZygoteTree::start() {
   root->spec = plan_.nodes.front();
   nodes_[root->spec.id] = root;
   co_await start_node(root);
-  if (root->state != ZygoteNode::State::kReady) {
-    co_return fail(Code::kInternal, "root zygote", root->error);
-  }
+  if (!root->ready()) co_return fail(Code::kInternal, "root zygote", root->error);
   co_return Result<>{};
 }
 
@@ -69,11 +64,26 @@ void ZygoteTree::adopt(pkgcache::ZygotePlan plan, std::map<std::string, std::uin
   plan_ = std::move(plan);
   keep_ready_ = std::move(keep_ready);
   for (const auto& [id, node] : nodes_) {
-    if (!node->stock) continue;
-    const auto wanted = keep_ready_.find(id);
-    const std::uint32_t min = wanted == keep_ready_.end() ? 0 : wanted->second;
-    node->stock->set_min(std::max(min, options_.stock.min));
+    if (node->stock) node->stock->set_min(least_parked(id));
   }
+  kick();
+}
+
+std::uint32_t ZygoteTree::least_parked(const std::string& id) const {
+  const auto wanted = keep_ready_.find(id);
+  const std::uint32_t min = wanted == keep_ready_.end() ? 0 : wanted->second;
+  return std::max(min, nursery_.least_parked());
+}
+
+void ZygoteTree::tick() {
+  if (stopping_) return;
+  // Either may find out that a zygote is broken, and change what is ready.
+  const auto ready = ready_;
+  for (const auto& node : ready) {
+    if (const auto stock = node->stock) stock->tick();
+    if (const auto zygotes = node->zygotes) zygotes->tick();
+  }
+  rotation_.tick(Clock::now());
   kick();
 }
 
@@ -93,9 +103,10 @@ asio::awaitable<void> ZygoteTree::reconcile() {
       const auto same = [&id](const pkgcache::ZygoteSpec& spec) { return spec.id == id; };
       if (std::ranges::none_of(plan.nodes, same)) dropped.push_back(node);
     }
-    for (auto& node : dropped) {
+    for (const auto& node : dropped) {
       nodes_.erase(node->spec.id);
-      co_await retire(node);
+      spdlog::info("zygote {} is retired", node->name());
+      take_out_of_service(*node);
     }
     for (const auto& spec : plan.nodes) {
       if (dirty_ || stopping_) break;
@@ -112,103 +123,140 @@ asio::awaitable<void> ZygoteTree::reconcile() {
   reconciling_ = false;
 }
 
+std::vector<std::shared_ptr<ZygoteNode>> ZygoteTree::in_plan_order() const {
+  std::vector<std::shared_ptr<ZygoteNode>> out;
+  for (const auto& spec : plan_.nodes) {
+    const auto found = nodes_.find(spec.id);
+    if (found != nodes_.end() && found->second) out.push_back(found->second);
+  }
+  return out;
+}
+
 std::shared_ptr<ZygoteNode> ZygoteTree::ready_ancestor(const ZygoteNode& node) const {
   std::string parent = node.spec.parent;
   while (!parent.empty()) {
     const auto found = nodes_.find(parent);
     if (found == nodes_.end()) break;
-    if (found->second->state == ZygoteNode::State::kReady) return found->second;
+    if (found->second->ready()) return found->second;
     parent = found->second->spec.parent;
   }
   return nullptr;
 }
 
-asio::awaitable<void> ZygoteTree::start_node(std::shared_ptr<ZygoteNode> node) {
-  node->state = ZygoteNode::State::kStarting;
-  const auto parent = ready_ancestor(*node);
-  const std::vector<std::string> modules = catalogue_.modules_of(node->spec.packages);
-  Result<std::unique_ptr<zygote::Zygote>> started = fail(Code::kInternal, "zygote", "not started");
-  if (parent) {
-    const auto from = parent->zygote;
-    started = co_await from->fork_child(modules, options_.import_timeout);
-  } else {
-    zygote::ZygoteOptions options = options_.root;
-    options.config.modules = modules;
-    options.import_timeout = options_.import_timeout;
-    started = co_await zygote::Zygote::start(std::move(options));
-  }
-  std::shared_ptr<zygote::Zygote> ready;
-  std::shared_ptr<const Fd> touches;
-  if (started) {
-    ready = std::move(*started);
-    auto rehearsed = co_await rehearse(ready, slots_, worker_);
-    if (!rehearsed) started = std::unexpected(rehearsed.error());
-    if (rehearsed) touches = std::move(*rehearsed);
-  }
-  // Stopped meanwhile: whatever started dies with `ready`.
-  if (stopping_) co_return;
-  if (!started) {
-    mark_failed(*node, started.error());
-    co_return;
-  }
-  auto ticket = ledger_.record(LedgerKind::kZygote, display_name(*node), ready->process().pid());
-  if (ticket) node->ticket = std::make_unique<LedgerTicket>(std::move(*ticket));
-  node->zygote = std::move(ready);
-  node->touches = std::move(touches);
-  const std::weak_ptr<ZygoteNode> weak = node;
-  auto on_failure = [this, weak](const Error& error) {
-    if (const auto alive = weak.lock()) mark_failed(*alive, error);
+ZygoteNursery::OnDead ZygoteTree::on_dead(const std::shared_ptr<ZygoteNode>& node) {
+  return [this, weak = std::weak_ptr(node)](const ZygoteGroup& group, const Error& error) {
+    const auto alive = weak.lock();
+    // One that the node does not have, any more or yet, is not the node's failure.
+    if (alive && alive->zygotes.get() == &group) mark_failed(*alive, error);
   };
-  const CloneRecipe recipe{.zygote = node->zygote, .touches = node->touches};
-  auto make = [this, recipe] { return make_clone(recipe, slots_); };
-  auto bury = [this](std::unique_ptr<Clone> clone) { return bury_clone(std::move(clone), slots_); };
-  node->stock = std::make_shared<CloneStock>(executor_, options_.stock, make, bury, on_failure);
-  node->state = ZygoteNode::State::kReady;
-  node->error.clear();
-  node->failures = 0;
-  node->ready_at = Clock::now();
-  rebuild_index();
-  asio::co_spawn(executor_, watch(node, node->zygote), asio::detached);
-  const auto wanted = keep_ready_.find(node->spec.id);
-  const std::uint32_t min = wanted == keep_ready_.end() ? 0 : wanted->second;
-  node->stock->set_min(std::max(min, options_.stock.min));
-  spdlog::info("zygote {} is ready: imports took {} ms", display_name(*node),
-               node->zygote->import_us() / 1000);
 }
 
-asio::awaitable<void> ZygoteTree::watch(std::shared_ptr<ZygoteNode> node,
-                                        std::shared_ptr<zygote::Zygote> zygote) {
-  auto ended = co_await await_exit(zygote->process().pidfd(), Clock::time_point::max());
-  const bool current = node->zygote == zygote && node->state == ZygoteNode::State::kReady;
-  if (!ended || !current || stopping_) co_return;
-  mark_failed(*node, Error{Code::kInternal, "zygote", 0, "it died"});
+asio::awaitable<void> ZygoteTree::start_node(std::shared_ptr<ZygoteNode> node) {
+  node->state = ZygoteNode::State::kStarting;
+  auto young = co_await nursery_.start(node->spec, ready_ancestor(*node), on_dead(node));
+  // Stopped meanwhile: what has started dies with its group.
+  if (stopping_) {
+    if (young) young->zygotes->close();
+    co_return;
+  }
+  if (!young) {
+    mark_failed(*node, young.error());
+    co_return;
+  }
+  put_in_service(node, std::move(*young));
+  node->error.clear();
+  node->failures = 0;
+  node->stock->set_min(least_parked(node->spec.id));
+}
+
+asio::awaitable<Result<>> ZygoteTree::renew(std::shared_ptr<ZygoteNode> node) {
+  asio::steady_timer look(executor_);
+  const auto patience = Clock::now() + kPatience;
+  while (!stopping_ && !has_idle_cpu() && Clock::now() < patience) {
+    look.expires_after(kLook);
+    auto ignored = co_await look.async_wait(asio::as_tuple(asio::use_awaitable));
+    (void)ignored;
+  }
+  if (stopping_) co_return fail(Code::kDraining, "zygote", "sockd is stopping");
+  auto young = co_await nursery_.start(node->spec, ready_ancestor(*node), on_dead(node));
+  if (!young) co_return std::unexpected(young.error());
+  const auto stock = young->stock;
+  if (!stopping_) {
+    aside_.push_back(stock);
+    stock->set_min(least_parked(node->spec.id));
+    // Short of memory it may not fill; then it lives on what its predecessor has parked.
+    const bool filled = co_await stock->wait_filled(Clock::now() + kFillTimeout);
+    (void)filled;
+    std::erase(aside_, stock);
+  }
+  const auto found = nodes_.find(node->spec.id);
+  const bool wanted = !stopping_ && node->ready() && found != nodes_.end() && found->second == node;
+  const bool works = young->zygotes->zygote() != nullptr;
+  if (!wanted || !works) {
+    young->zygotes->close();
+    co_await stock->stop();
+    if (!wanted) co_return fail(Code::kDraining, "zygote", "the node is gone");
+    co_return fail(Code::kInternal, "zygote", "the successor cannot clone");
+  }
+  stock->inherit(*node->stock);
+  take_out_of_service(*node);
+  put_in_service(node, std::move(*young));
+  co_return Result<>{};
+}
+
+void ZygoteTree::put_in_service(const std::shared_ptr<ZygoteNode>& node, YoungZygote young) {
+  node->zygotes = std::move(young.zygotes);
+  node->stock = std::move(young.stock);
+  node->generation = young.generation;
+  node->seal_error = std::move(young.seal_error);
+  node->state = ZygoteNode::State::kReady;
+  node->ready_at = Clock::now();
+  rebuild_index();
+  spdlog::info("zygote {} is ready: generation {}, imports took {} ms, {}", node->name(),
+               node->generation, node->zygote()->import_us() / 1000, describe_seal(*node));
+  for (const auto& observer : observers_) {
+    if (observer.on_ready) observer.on_ready(*node);
+  }
+}
+
+void ZygoteTree::take_out_of_service(ZygoteNode& node) {
+  if (node.ready()) {
+    for (const auto& observer : observers_) {
+      if (observer.on_retired) observer.on_retired(node);
+    }
+  }
+  node.state = ZygoteNode::State::kFailed;
+  rebuild_index();
+  if (node.stock) stop_behind(std::move(node.stock));
+  // Clones in the making hold their zygote too; the process dies with the last of them.
+  if (node.zygotes) node.zygotes->close();
+  node.zygotes.reset();
+}
+
+void ZygoteTree::stop_behind(std::shared_ptr<CloneStock> stock) {
+  auto stop = [](ZygoteTree* tree, std::shared_ptr<CloneStock> its) -> asio::awaitable<void> {
+    tree->aside_.push_back(its);
+    co_await its->stop();
+    std::erase(tree->aside_, its);
+  };
+  asio::co_spawn(executor_, stop(this, std::move(stock)), asio::detached);
 }
 
 void ZygoteTree::mark_failed(ZygoteNode& node, const Error& error) {
   if (stopping_ || node.state == ZygoteNode::State::kFailed) return;
-  node.state = ZygoteNode::State::kFailed;
   node.error = error.describe();
   const Millis base = error.code == Code::kInvalid ? kPackageBackOff : kBackOff;
   node.retry_at = Clock::now() + base * (1U << std::min(node.failures, kMostDoublings));
   ++node.failures;
-  spdlog::warn("zygote {} is out of service: {}", display_name(node), node.error);
-  rebuild_index();
-  node.ticket.reset();
-  if (auto stock = std::move(node.stock)) {
-    auto stop = [](std::shared_ptr<CloneStock> its) -> asio::awaitable<void> {
-      co_await its->stop();
-    };
-    asio::co_spawn(executor_, stop(std::move(stock)), asio::detached);
-  }
-  // Coroutines that are using it hold it too; the process dies with the last of them.
-  node.zygote.reset();
+  spdlog::warn("zygote {} is out of service: {}", node.name(), node.error);
+  take_out_of_service(node);
 }
 
 void ZygoteTree::rebuild_index() {
   ready_.clear();
   ready_sets_.clear();
   for (const auto& [id, node] : nodes_) {
-    if (node->state != ZygoteNode::State::kReady) continue;
+    if (!node->ready()) continue;
     ready_.push_back(node);
     ready_sets_.push_back(node->spec.packages);
   }
@@ -222,30 +270,25 @@ Result<ZygoteChoice> ZygoteTree::choose(const std::vector<pkgcache::Package>& pa
 
 std::size_t ZygoteTree::parked() const {
   std::size_t sum = 0;
-  for (const auto& [id, node] : nodes_) sum += node->stock ? node->stock->parked() : 0;
+  for (const auto& node : ready_) sum += node->stock->parked();
   return sum;
-}
-
-asio::awaitable<void> ZygoteTree::retire(std::shared_ptr<ZygoteNode> node) {
-  spdlog::info("zygote {} is retired", display_name(*node));
-  node->state = ZygoteNode::State::kFailed;
-  rebuild_index();
-  if (node->stock) co_await node->stock->stop();
-  node->stock.reset();
-  node->ticket.reset();
-  node->zygote.reset();
 }
 
 asio::awaitable<void> ZygoteTree::stop() {
   stopping_ = true;
+  rotation_.stop();
   for (const auto& [id, node] : nodes_) {
-    if (node->stock) co_await node->stock->stop();
-    node->stock.reset();
-    node->ticket.reset();
-    node->zygote.reset();
+    if (node->stock) aside_.push_back(std::move(node->stock));
+    if (node->zygotes) node->zygotes->close();
+    node->zygotes.reset();
   }
   nodes_.clear();
   rebuild_index();
+  while (!aside_.empty()) {
+    const auto stock = aside_.back();
+    co_await stock->stop();
+    std::erase(aside_, stock);
+  }
 }
 
 }  // namespace sock::manager

@@ -10,36 +10,13 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "manager/calls/clone_stock.h"
-#include "manager/state/ledger.h"
+#include "manager/calls/zygote_node.h"
+#include "manager/calls/zygote_nursery.h"
+#include "manager/calls/zygote_rotation.h"
 #include "pkgcache/catalogue.h"
 #include "pkgcache/plan.h"
-#include "zygote/zygote.h"
 
 namespace sock::manager {
-
-/// One node of the live tree.
-struct ZygoteNode {
-  enum class State {
-    kStarting,
-    kReady,
-    kFailed,  ///< its packages cannot be a zygote, or it died; tried again after `retry_at`
-  };
-
-  pkgcache::ZygoteSpec spec;
-  State state = State::kStarting;
-  std::shared_ptr<zygote::Zygote> zygote;  ///< set when ready
-  std::shared_ptr<const Fd> touches;       ///< what its clones populate; set when ready
-  std::shared_ptr<CloneStock> stock;       ///< set when ready
-  std::unique_ptr<LedgerTicket> ticket;
-  std::string error;      ///< of the latest failure
-  unsigned failures = 0;  ///< in a row
-  Clock::time_point retry_at{};
-  Clock::time_point ready_at{};
-  std::uint64_t clones = 0;  ///< ever made from it
-
-  [[nodiscard]] std::string packages() const;  ///< "numpy,pandas"; "" is the bare interpreter
-};
 
 /// A node chosen for a call; keeps it alive.
 struct ZygoteChoice {
@@ -48,18 +25,31 @@ struct ZygoteChoice {
 };
 
 struct ZygoteTreeOptions {
-  zygote::ZygoteOptions root;  ///< program, keeper, search path, filter, place
-  CloneStockOptions stock;
-  Millis import_timeout{60'000};
+  ZygoteNurseryOptions nursery;
+  ZygoteRotationOptions rotation;
+};
+
+/// For those who keep what depends on a zygote's very process or memory layout. Both are called on
+/// the event loop and must not call back into the tree.
+struct ZygoteObserver {
+  /// The node has a new zygote and a stock.
+  std::function<void(const ZygoteNode&)> on_ready;
+  /// The zygote and stock it has are about to be taken from it: it died, was dropped, or gets new
+  /// ones, of which on_ready tells at once. Not called when the whole tree stops.
+  std::function<void(const ZygoteNode&)> on_retired;
 };
 
 /// The live zygotes, kept as a plan says: started parents first, restarted with back-off when they
-/// die, retired when the plan drops them. On the event loop; not thread safe.
+/// die, retired when the plan drops them, replaced now and then by a new generation. On the event
+/// loop; not thread safe.
 class ZygoteTree {
  public:
   ZygoteTree(boost::asio::any_io_executor executor, ZygoteTreeOptions options,
              const pkgcache::Catalogue& catalogue, SlotStock& slots, Worker& worker,
              Ledger& ledger);
+
+  /// Hears of zygotes from now on.
+  void observe(ZygoteObserver observer) { observers_.push_back(std::move(observer)); }
 
   /// Starts the root; nothing works without it.
   [[nodiscard]] boost::asio::awaitable<Result<>> start();
@@ -72,16 +62,13 @@ class ZygoteTree {
   /// has died and is being restarted.
   [[nodiscard]] Result<ZygoteChoice> choose(const std::vector<pkgcache::Package>& packages) const;
 
-  /// The zygote failed to clone: take it out of service and start it anew.
-  void mark_failed(ZygoteNode& node, const Error& error);
-
   [[nodiscard]] const std::map<std::string, std::shared_ptr<ZygoteNode>>& nodes() const {
     return nodes_;
   }
   [[nodiscard]] std::size_t parked() const;
 
-  /// Retries what failed and is due. To be called about once a second.
-  void tick() { kick(); }
+  /// Retries what failed and is due, lets stocks shrink, rotates. To be called about once a second.
+  void tick();
 
   /// Buries all parked clones and kills all zygotes.
   [[nodiscard]] boost::asio::awaitable<void> stop();
@@ -89,24 +76,29 @@ class ZygoteTree {
  private:
   [[nodiscard]] boost::asio::awaitable<void> reconcile();
   [[nodiscard]] boost::asio::awaitable<void> start_node(std::shared_ptr<ZygoteNode> node);
-  [[nodiscard]] boost::asio::awaitable<void> watch(std::shared_ptr<ZygoteNode> node,
-                                                   std::shared_ptr<zygote::Zygote> zygote);
-  [[nodiscard]] boost::asio::awaitable<void> retire(std::shared_ptr<ZygoteNode> node);
+  [[nodiscard]] boost::asio::awaitable<Result<>> renew(std::shared_ptr<ZygoteNode> node);
+  void put_in_service(const std::shared_ptr<ZygoteNode>& node, YoungZygote young);
+  void take_out_of_service(ZygoteNode& node);
+  void mark_failed(ZygoteNode& node, const Error& error);
+  [[nodiscard]] ZygoteNursery::OnDead on_dead(const std::shared_ptr<ZygoteNode>& node);
+  void stop_behind(std::shared_ptr<CloneStock> stock);
   void kick();
   void rebuild_index();
+  [[nodiscard]] std::vector<std::shared_ptr<ZygoteNode>> in_plan_order() const;
   [[nodiscard]] std::shared_ptr<ZygoteNode> ready_ancestor(const ZygoteNode& node) const;
+  [[nodiscard]] std::uint32_t least_parked(const std::string& id) const;
 
   boost::asio::any_io_executor executor_;
-  ZygoteTreeOptions options_;
-  const pkgcache::Catalogue& catalogue_;
-  SlotStock& slots_;
-  Worker& worker_;
-  Ledger& ledger_;
+  ZygoteNursery nursery_;
+  ZygoteRotation rotation_;
+  std::vector<ZygoteObserver> observers_;
   pkgcache::ZygotePlan plan_;
   std::map<std::string, std::uint32_t> keep_ready_;
   std::map<std::string, std::shared_ptr<ZygoteNode>> nodes_;
   std::vector<std::shared_ptr<ZygoteNode>> ready_;          ///< what choose() may pick,
   std::vector<std::vector<pkgcache::Package>> ready_sets_;  ///< and their packages
+  /// Stocks out of service with clones still to bury, or, of a successor, not yet in it.
+  std::vector<std::shared_ptr<CloneStock>> aside_;
   bool reconciling_ = false;
   bool dirty_ = false;
   bool stopping_ = false;

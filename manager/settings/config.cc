@@ -206,6 +206,7 @@ class Loader {
     in.number("min", config_.parked.min, {0, 1000});
     in.number("max", config_.parked.max, {0, 1000});
     in.number("shells", config_.parked.shells, {0, 1000});
+    in.size("memory", config_.parked.memory_bytes, {0, 1ULL << 50});
     if (config_.parked.min > config_.parked.max) {
       in.refuse("min", "must not be above max (" + std::to_string(config_.parked.max) + "), not " +
                            std::to_string(config_.parked.min));
@@ -215,8 +216,12 @@ class Loader {
   void zygotes(OptionReader& in) {
     in.number("max", config_.zygotes.max, {1, 1000});
     in.duration("import_timeout", config_.zygotes.import_timeout, kWaitRange);
+    in.flag("seal", config_.zygotes.seal);
     in.flag("functions", config_.zygotes.functions);
     in.number("max_functions", config_.zygotes.max_functions, {0, 1000});
+    in.number("replicas", config_.zygotes.replicas, {0, 1000});
+    in.number("rotate_clones", config_.zygotes.rotate_clones, {0, 1'000'000'000});
+    in.number("rotate_minutes", config_.zygotes.rotate_minutes, {0, 1'000'000});
     const boost::json::value* sets = in.take("sets");
     if (sets == nullptr) return;
     if (!sets->is_array()) return in.refuse("sets", "must be a list of lists of package names");

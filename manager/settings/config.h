@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
@@ -60,17 +62,23 @@ struct Config {
 
   /// [parked]: sandboxes made ahead of demand.
   struct Parked {
-    std::uint32_t min = 1;     ///< clones kept per zygote
-    std::uint32_t max = 8;     ///< most clones kept per zygote, keep_ready included
-    std::uint32_t shells = 4;  ///< empty sandboxes without a zygote's clone
+    std::uint32_t min = 1;   ///< clones kept per zygote
+    std::uint32_t max = 64;  ///< most clones kept per zygote, keep_ready included
+    std::uint64_t memory_bytes = 512ULL << 20;  ///< memory; of all parked clones together
+    std::uint32_t shells = 4;                   ///< empty sandboxes without a zygote's clone
   } parked;
 
   /// [zygotes]
   struct Zygotes {
     std::uint32_t max = 16;
     Millis import_timeout{60'000};
+    bool seal = true;                  ///< zygote/seal.h
     bool functions = true;             ///< hot functions get zygotes of their own
     std::uint32_t max_functions = 32;  ///< such zygotes at a time, keep_ready included
+    /// Copies of zygotes that cannot clone fast enough, of all zygotes together.
+    std::uint32_t replicas = std::max(1U, std::thread::hardware_concurrency());
+    std::uint32_t rotate_clones = 100'000;  ///< clones until all zygotes are replaced; 0 = never
+    std::uint32_t rotate_minutes = 60;      ///< time until then; 0 = never
     /// Package names, normalised (PEP 503), one zygote a set.
     std::vector<std::vector<std::string>> sets = {{"numpy"}, {"numpy", "pandas"}};
   } zygotes;

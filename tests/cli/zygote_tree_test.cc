@@ -17,7 +17,7 @@ std::string drawn(const std::string& zygotes) {
 
 std::string node(const std::string& id, const std::string& parent, const std::string& packages) {
   return R"({"id":")" + id + R"(","parent":)" + parent + R"(,"packages":)" + packages +
-         R"(,"state":"ready","pid":7,"memory_bytes":1048576,"parked":2,"clones":3,"age_s":4,)"
+         R"(,"state":"ready","generation":3,"pid":7,"replicas":[8,9],"memory_bytes":1048576,"sealed":true,"parked":2,"clones":3,"age_s":4,)"
          R"("error":""})";
 }
 
@@ -35,12 +35,13 @@ TEST(ZygoteTree, DrawsChildrenBelowParents) {
                                  node("np", "\"root\"", R"([{"name":"numpy","version":"1"}])") +
                                  "," + node("pd", "\"np\"", R"(["numpy==1","pandas==2"])") + "," +
                                  node("pil", "\"root\"", R"(["pillow==9"])") + "]");
-  EXPECT_EQ(text,
-            "ZYGOTE             ID    STATE  PID  MEMORY  PARKED  CLONES  AGE  ERROR\n"
-            "python             root  ready    7  1.0 MB       2       3   4s\n"
-            "├── numpy==1       np    ready    7  1.0 MB       2       3   4s\n"
-            "│   └── pandas==2  pd    ready    7  1.0 MB       2       3   4s\n"
-            "└── pillow==9      pil   ready    7  1.0 MB       2       3   4s\n")
+  EXPECT_EQ(
+      text,
+      "ZYGOTE             ID    STATE  GEN  PID    MEMORY  SEALED  PARKED  CLONES  AGE  ERROR\n"
+      "python             root  ready    3  7,8,9  1.0 MB  yes          2       3   4s\n"
+      "├── numpy==1       np    ready    3  7,8,9  1.0 MB  yes          2       3   4s\n"
+      "│   └── pandas==2  pd    ready    3  7,8,9  1.0 MB  yes          2       3   4s\n"
+      "└── pillow==9      pil   ready    3  7,8,9  1.0 MB  yes          2       3   4s\n")
       << text;
 }
 
@@ -61,7 +62,7 @@ TEST(ZygoteTree, DuplicatesAndDeepChainsAreAllDrawn) {
 }
 
 TEST(ZygoteTree, EmptyShowsTitles) {
-  EXPECT_EQ(drawn("[]"), "ZYGOTE  ID  STATE  PID  MEMORY  PARKED  CLONES  AGE  ERROR\n");
+  EXPECT_EQ(drawn("[]"), "ZYGOTE  ID  STATE  GEN  PID  MEMORY  PARKED  CLONES  AGE  ERROR\n");
 }
 
 }  // namespace

@@ -70,6 +70,7 @@ TEST_F(ConfigTest, EmptyFileGivesTheDefaults) {
   EXPECT_EQ(config->calls.max_running, 128U);
   EXPECT_EQ(config->deploy.entries, 10'000U);
   EXPECT_EQ(config->zygotes.sets.size(), 2U);
+  EXPECT_TRUE(config->zygotes.seal);
 }
 
 TEST_F(ConfigTest, ReadsEveryKey) {
@@ -117,9 +118,14 @@ high = 2
 min = 2
 max = 3
 shells = 5
+memory = "7M"
 [zygotes]
 max = 6
 import_timeout = "7s"
+replicas = 3
+rotate_clones = 0
+rotate_minutes = 5
+seal = false
 sets = [["NumPy"], ["numpy", "python_dateutil"]]
 [packages]
 folders = ["/opt/a", "/opt/b"]
@@ -161,8 +167,13 @@ Pillow = ["PIL.Image", "PIL"]
   EXPECT_EQ(config->parked.min, 2U);
   EXPECT_EQ(config->parked.max, 3U);
   EXPECT_EQ(config->parked.shells, 5U);
+  EXPECT_EQ(config->parked.memory_bytes, 7ULL << 20);
   EXPECT_EQ(config->zygotes.max, 6U);
   EXPECT_EQ(config->zygotes.import_timeout, Millis(7000));
+  EXPECT_EQ(config->zygotes.replicas, 3U);
+  EXPECT_EQ(config->zygotes.rotate_clones, 0U);
+  EXPECT_EQ(config->zygotes.rotate_minutes, 5U);
+  EXPECT_FALSE(config->zygotes.seal);
   const std::vector<std::vector<std::string>> sets = {{"numpy"}, {"numpy", "python-dateutil"}};
   EXPECT_EQ(config->zygotes.sets, sets);
   EXPECT_EQ(config->packages.folders, (std::vector<std::filesystem::path>{"/opt/a", "/opt/b"}));
@@ -220,7 +231,7 @@ TEST_F(ConfigTest, ErrorsNameFileLineAndKey) {
       {"[ids]\nbase = 4294000000\ncount = 16777216",
        ":3: [ids] count: base + count must stay below 4294967295"},
       {"[netns]\nlow = 5\nhigh = 4", ":2: [netns] low: must not be above high (4), not 5"},
-      {"[parked]\nmin = 9", ":2: [parked] min: must not be above max (8), not 9"},
+      {"[parked]\nmin = 65", ":2: [parked] min: must not be above max (64), not 65"},
       {"[zygotes]\nsets = [\"numpy\"]",
        ":2: [zygotes] sets: must be a list of texts, not \"numpy\""},
       {"[zygotes]\nsets = [[]]", ":2: [zygotes] sets: a set must name at least one package"},

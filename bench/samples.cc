@@ -1,0 +1,22 @@
+#include "bench/samples.h"
+
+namespace sock::bench {
+
+void Samples::add_round(const std::string& key, Round round) {
+  for (const auto& [start, count] : round.starts) starts_[key][start] += count;
+  for (const auto& [error, count] : round.errors) errors_[key][error] += count;
+  const auto figures = figures_of(std::move(round));
+  if (figures.calls <= 0) return;
+  add(key + ".p50_us", figures.p50_us);
+  add(key + ".p99_us", figures.p99_us);
+  add(key + ".calls", figures.calls);
+  add(key + ".calls_per_s", figures.calls_per_s);
+}
+
+std::optional<double> Samples::median(const std::string& key) const {
+  const auto found = values_.find(key);
+  if (found == values_.end()) return std::nullopt;
+  return bench::median(found->second);
+}
+
+}  // namespace sock::bench

@@ -1,0 +1,100 @@
+#include "manager/calls/zygote_rotation.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <set>
+#include <string>
+
+namespace sock::manager {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr Millis kBackOff{10'000};
+constexpr unsigned kMostDoublings = 8;
+
+}  // namespace
+
+ZygoteRotation::ZygoteRotation(asio::any_io_executor executor, ZygoteRotationOptions options,
+                               Nodes nodes, Renew renew)
+    : executor_(std::move(executor)),
+      options_(options),
+      nodes_(std::move(nodes)),
+      renew_(std::move(renew)) {}
+
+std::uint64_t ZygoteRotation::clones() const {
+  std::uint64_t sum = 0;
+  for (const auto& node : nodes_()) sum += node->clones;
+  return sum;
+}
+
+bool ZygoteRotation::due(Clock::time_point now) const {
+  if (now < retry_at_) return false;
+  if (goal_) return true;
+  const bool old = options_.age.count() > 0 && now - last_ >= options_.age;
+  const std::uint64_t all = clones();
+  return old || (options_.clones > 0 && all >= clones_at_last_ &&
+                 all - clones_at_last_ >= options_.clones);
+}
+
+void ZygoteRotation::tick(Clock::time_point now) {
+  // Nodes that were dropped have taken their counts along.
+  clones_at_last_ = std::min(clones_at_last_, clones());
+  if (running_ || stopping_ || !due(now)) return;
+  const auto nodes = nodes_();
+  // Without its root there is nothing to begin with; the tree is restarting it.
+  if (nodes.empty() || !nodes.front()->spec.parent.empty() || !nodes.front()->ready()) return;
+  running_ = true;
+  asio::co_spawn(executor_, pass(), asio::detached);
+}
+
+asio::awaitable<void> ZygoteRotation::pass() {
+  std::set<std::string> behind;
+  for (const auto& node : nodes_()) {
+    if (!node->ready() || (goal_ && node->generation >= *goal_)) continue;
+    // A child of an old parent would be of the old generation again.
+    if (behind.contains(node->spec.parent)) {
+      behind.insert(node->spec.id);
+      continue;
+    }
+    auto renewed = co_await renew_(node);
+    if (stopping_) co_return;
+    if (!renewed) {
+      failed(*node, renewed.error());
+      if (!goal_) break;
+      behind.insert(node->spec.id);
+    } else if (!goal_) {
+      goal_ = node->generation;
+    }
+  }
+  running_ = false;
+  if (!goal_ || !behind.empty() || !all_renewed()) co_return;
+  spdlog::info("all zygotes are of generation {} now", *goal_);
+  goal_.reset();
+  failures_ = 0;
+  ++completed_;
+  last_ = Clock::now();
+  clones_at_last_ = clones();
+}
+
+bool ZygoteRotation::all_renewed() const {
+  // One that is starting may come from an old parent; a failed one will come from a new one.
+  return std::ranges::none_of(nodes_(), [this](const auto& node) {
+    return node->state == ZygoteNode::State::kStarting ||
+           (node->ready() && node->generation < *goal_);
+  });
+}
+
+void ZygoteRotation::failed(const ZygoteNode& node, const Error& error) {
+  const Millis pause = kBackOff * (1U << std::min(failures_, kMostDoublings));
+  ++failures_;
+  retry_at_ = Clock::now() + pause;
+  spdlog::warn("zygote {} stays of generation {}, next try in {} s: {}", node.name(),
+               node.generation, pause.count() / 1000, error.describe());
+}
+
+}  // namespace sock::manager
