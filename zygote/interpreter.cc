@@ -171,8 +171,8 @@ Result<Outcome> prepare(const Call& call) {
   const Object function(PyObject_GetAttrString(g_runtime, "prepare"));
   if (!function) return python_error("prepare");
   PyObject* problem =
-      PyObject_CallFunction(function.get(), "s#y#OI", call.handler.data(), size_of(call.handler),
-                            call.code.data(), size_of(call.code), environment.get(), call.cpus);
+      PyObject_CallFunction(function.get(), "s#y#O", call.handler.data(), size_of(call.handler),
+                            call.code.data(), size_of(call.code), environment.get());
   if (problem == nullptr) return python_error("prepare");
   Outcome outcome;
   outcome.succeeded = problem == Py_None;

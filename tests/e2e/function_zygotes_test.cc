@@ -81,13 +81,12 @@ TEST_F(FunctionZygotes, NoCallSeesAnother) {
 
 TEST_F(FunctionZygotes, AnImportSpoilsItsOwnFunctionOnly) {
   ASSERT_TRUE(
-      prepare("import json, random, builtins\n"
-              "json.dumps = lambda *a, **k: '\"spoilt\"'\n"
+      prepare("import random, builtins\n"
               "random.random = lambda: 4\n"
               "builtins.spoilt = True\n"
               "def handler(e):\n"
-              "    return 1\n"));
-  EXPECT_EQ(invoke().body, "\"spoilt\"");
+              "    return [random.random(), spoilt]\n"));
+  EXPECT_EQ(invoke().body, "[4,true]");
   const std::string other =
       "import builtins, random\n"
       "def handler(e):\n"
@@ -305,6 +304,11 @@ TEST_F(NumpyFunctionZygotes, NothingRandomRepeats) {
   if (api().get("/v1/packages").body.find("\"numpy\"") == std::string::npos) {
     GTEST_SKIP() << "this host has no package numpy";
   }
+  // A function zygote of the bare one's would be replaced while it is used.
+  const auto settled = [&] {
+    return api().get("/v1/zygotes").body.find("\"starting\"") == std::string::npos;
+  };
+  ASSERT_TRUE(eventually(settled, Millis(60'000)));
   expect_no_repeats(
       api(),
       "import numpy, random\n"

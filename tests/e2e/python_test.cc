@@ -52,7 +52,7 @@ TEST_F(Python, ForksOfTheHandlersOwn) {
       "def handler(e):\n"
       "    done = threading.Event()\n"
       "    def chatter():\n"
-      "        while not done.wait(0.0001): logging.warning('from the thread')\n"
+      "        while not done.wait(0.0001): logging.getLogger(os.urandom(4).hex())\n"
       "    thread = threading.Thread(target=chatter); thread.start()\n"
       "    drawn = []\n"
       "    for _ in range(3):\n"
@@ -195,6 +195,17 @@ TEST_F(Python, EventLoopsAndSockets) {
       "    return [asyncio.run(twice(4)), server.accept()[0].recv(100).decode(),\n"
       "            context.verify_mode == ssl.CERT_REQUIRED, socket.gethostbyname('localhost')]\n");
   EXPECT_EQ(reply.body, R"([8,"over loopback",true,"127.0.0.1"])") << reply.status;
+}
+
+TEST_F(Python, NumericLibrariesMayUseTheCpusOfTheFunction) {
+  const Reply reply = call(
+      "import os\n"
+      "def handler(e):\n"
+      "    expected = str(min(2, len(os.sched_getaffinity(0))))\n"
+      "    return [os.environ[name + '_NUM_THREADS'] == expected\n"
+      "            for name in ('OPENBLAS', 'OMP', 'MKL')]\n",
+      "{}", R"({"cpu":2})");
+  EXPECT_EQ(reply.body, "[true,true,true]") << reply.status;
 }
 
 TEST_F(Python, TheFolderAnImportWentTo) {

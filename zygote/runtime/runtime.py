@@ -225,7 +225,7 @@ def _find_thread_setters():
 
 def _use_cpus(cpus):
     """Lets numeric libraries use what the function's CPU limit allows, rounded up."""
-    count = min(max(1, cpus), len(os.sched_getaffinity(0)))
+    count = min(cpus, len(os.sched_getaffinity(0))) if cpus > 1 else 1
     if count == 1:
         return
     for name in THREAD_VARIABLES:
@@ -459,11 +459,10 @@ _prepared = None
 _prepared_folder = ""
 
 
-def _enter(environment, cpus):
+def _enter(environment):
     gc.enable()
     if environment:
         os.environ.update(environment)
-    _use_cpus(cpus)
 
 
 def _refuse_timers():
@@ -473,17 +472,19 @@ def _refuse_timers():
             raise NotRestorable("importing it leaves a timer running (setitimer or alarm)")
 
 
-def prepare(handler, code, environment, cpus):
+def prepare(handler, code, environment):
     """Loads the handler's module so that a snapshot of this process serves its calls. Returns None,
-    or the JSON of what went wrong."""
+    or the JSON of what went wrong. With one thread for each numeric library, as zygotes do: some
+    start theirs as soon as they may have more, and a snapshot has none."""
     global _prepared, _prepared_folder
     try:
-        _enter(environment, cpus)
+        _enter(environment)
         function = _load(handler, code)
         _prepared = function, _takes_context(function)
         for hook, args, kwargs in reversed(_hooks._before_snapshot):
             hook(*args, **kwargs)
         _refuse_timers()
+        _find_thread_setters()
         _prepared_folder = os.getcwd()
         _note_generators()
         _forget_drawn()
@@ -496,10 +497,11 @@ def prepare(handler, code, environment, cpus):
         return _describe(error)
 
 
-def _restored():
+def _restored(cpus):
     """The handler of a clone that was restored from prepare()'s snapshot."""
     # Not memory, and not there before the function's folder is: it is attached to parked clones.
     os.chdir(_prepared_folder)
+    _use_cpus(cpus)
     restore_uniqueness()
     for hook, args, kwargs in _hooks._after_restore:
         hook(*args, **kwargs)
@@ -507,7 +509,8 @@ def _restored():
 
 
 def _loaded(handler, code, environment, cpus):
-    _enter(environment, cpus)
+    _enter(environment)
+    _use_cpus(cpus)
     if not handler:
         handler, code = "_sock_trial.handler", _trial_code
     function = _load(handler, code)
@@ -520,7 +523,7 @@ def call(handler, event, request_id, function_name, memory_mb, deadline_ns, envi
     begin = loaded = time.monotonic_ns()
     running = False
     try:
-        function, takes_context = (_restored() if _prepared else
+        function, takes_context = (_restored(cpus) if _prepared else
                                    _loaded(handler, code, environment, cpus))  # fmt: skip
         arguments = [_decode(event)]
         if takes_context:
