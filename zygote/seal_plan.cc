@@ -179,8 +179,8 @@ class Planner {
   }
 
   /// Memory that a sealed ancestor left: what still equals its image stays mapped from there.
-  /// Comparing finds more of that than asking the kernel which pages were written, since most were
-  /// written back (reference counts).
+  /// Compared page by page: a process that has changed its identity may not open its own pagemap,
+  /// which would tell what was written, and a page may have been written back as it was.
   [[nodiscard]] Result<> add_inherited(const Mapping& mapping, int ancestor) {
     void* image = ::mmap(nullptr, mapping.size(), PROT_READ, MAP_PRIVATE, ancestor,
                          static_cast<off_t>(mapping.offset));
