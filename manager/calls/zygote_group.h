@@ -56,7 +56,8 @@ class ZygoteGroup : public std::enable_shared_from_this<ZygoteGroup> {
   [[nodiscard]] std::shared_ptr<zygote::Zygote> zygote() const;
   [[nodiscard]] std::vector<std::shared_ptr<zygote::Zygote>> all() const;
 
-  /// How to clone from the oldest process; an error when none is left.
+  /// How to clone from the oldest process; an error when none is left. What is derived from its
+  /// very memory, such as a function's image, suits its clones only: a replica has run on since.
   [[nodiscard]] Result<CloneRecipe> recipe() const;
 
   /// Retires a replica after a quiet while. To be called about once a second.

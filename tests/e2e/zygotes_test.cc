@@ -95,7 +95,7 @@ class Callers {
 
 struct SmallMinimum {
   static const char* text() {
-    return "[zygotes]\nsets = []\n[parked]\nmin = 1\nmax = 16\n[calls]\nmax_running = 32\n";
+    return "[zygotes]\nsets = []\nfunctions = false\n[parked]\nmin = 1\nmax = 16\n";
   }
 };
 
@@ -122,13 +122,19 @@ TEST_F(Stock, GrowsUnderABurstAndShrinksAgain) {
   }
   for (auto& caller : callers) caller.join();
   EXPECT_GE(parked, 6);
+  const auto refilled = [&] {
+    most = number(api(), "root", "parked");
+    return most >= 8;
+  };
+  ASSERT_TRUE(eventually(refilled));
   const auto shrunk = [&] { return number(api(), "root", "parked") < most; };
   EXPECT_TRUE(eventually(shrunk, Millis(40'000))) << "it still holds " << most;
 }
 
 struct LittleMemory {
   static const char* text() {
-    return "[zygotes]\nsets = []\n[parked]\nmin = 1\nmax = 64\nmemory = \"12M\"\n";
+    return "[zygotes]\nsets = []\nfunctions = false\n[parked]\nmin = 1\nmax = 64\nmemory = "
+           "\"12M\"\n";
   }
 };
 
@@ -191,7 +197,7 @@ TEST_F(Rotation, ANewGenerationHasAnotherLayoutAndNoCallNotices) {
 
 struct NothingParked {
   static const char* text() {
-    return "[zygotes]\nsets = []\nreplicas = 1\n[parked]\nmin = 0\nmax = 0\n";
+    return "[zygotes]\nsets = []\nfunctions = false\nreplicas = 1\n[parked]\nmin = 0\nmax = 0\n";
   }
 };
 
