@@ -328,7 +328,10 @@ void Daemon::replan() {
   for (const auto& function : registry_->list()) {
     const FunctionSpec& spec = function->spec;
     demands.push_back({spec.packages, demand_.rate(spec.name, now)});
-    if (spec.keep_ready > 0) keep_ready[pkgcache::zygote_id(spec.packages)] += spec.keep_ready;
+    // Where a function has a zygote of its own, that one keeps them ready.
+    if (spec.keep_ready > 0 && functions_->refused(spec.name)) {
+      keep_ready[pkgcache::zygote_id(spec.packages)] += spec.keep_ready;
+    }
   }
   zygotes_->adopt(planner_->plan(demands), std::move(keep_ready));
   functions_->adopt(registry_->list());

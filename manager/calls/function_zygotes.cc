@@ -296,6 +296,11 @@ void FunctionZygotes::retire_stock(std::shared_ptr<CloneStock> stock) {
   asio::co_spawn(executor_, stop(std::move(stock)), asio::detached);
 }
 
+bool FunctionZygotes::refused(const std::string& name) const {
+  const auto found = entries_.find(name);
+  return found != entries_.end() && !found->second->error.empty();
+}
+
 std::vector<FunctionZygotes::View> FunctionZygotes::list() const {
   std::vector<View> out;
   for (const auto& [name, entry] : entries_) {

@@ -70,6 +70,9 @@ class FunctionZygotes {
   /// To be called about once a second.
   void tick();
 
+  /// Whether the function should have a zygote and cannot have one.
+  [[nodiscard]] bool refused(const std::string& name) const;
+
   [[nodiscard]] std::vector<View> list() const;
   [[nodiscard]] std::size_t parked() const;
 
