@@ -39,8 +39,8 @@ std::string text(const Result<std::vector<PageRange>>& ranges, const char* base)
   return out;
 }
 
-const Mapping* find(const ProcessMemory& memory, std::uint64_t at) {
-  for (const auto& mapping : memory.mappings()) {
+const Region* find(const ProcessMemory& memory, std::uint64_t at) {
+  for (const auto& mapping : memory.regions()) {
     if (mapping.begin <= at && at < mapping.end) return &mapping;
   }
   return nullptr;
@@ -49,7 +49,7 @@ const Mapping* find(const ProcessMemory& memory, std::uint64_t at) {
 TEST(ProcessMemory, KnowsEveryMapping) {
   const auto memory = ProcessMemory::open(::getpid());
   ASSERT_TRUE(memory) << memory.error().describe();
-  EXPECT_TRUE(std::ranges::is_sorted(memory->mappings(), {}, &Mapping::begin));
+  EXPECT_TRUE(std::ranges::is_sorted(memory->regions(), {}, &Region::begin));
   const auto* const code = find(*memory, reinterpret_cast<std::uint64_t>(&::getpid));
   ASSERT_NE(code, nullptr);
   EXPECT_EQ(code->protection, static_cast<std::uint32_t>(PROT_READ | PROT_EXEC));

@@ -194,7 +194,7 @@ TEST_F(Recorder, ACopyHasWhatTheRecordedProcessHad) {
     const auto memory = ProcessMemory::open(copy.pid());
     ASSERT_TRUE(memory);
     std::size_t guarded = 0, read_only = 0;
-    for (const auto& mapping : memory->mappings()) {
+    for (const auto& mapping : memory->regions()) {
       guarded += mapping.protection == PROT_NONE && mapping.end - mapping.begin == 2 * kPage;
       read_only +=
           mapping.protection == PROT_READ && mapping.name.find("sock-image") != std::string::npos;
