@@ -10,6 +10,7 @@
 
 #include "base/frame.h"
 #include "zygote/clone.h"
+#include "zygote/entropy.h"
 #include "zygote/interpreter.h"
 #include "zygote/restore.h"
 #include "zygote/wire.h"
@@ -104,7 +105,7 @@ void serve_requests() {
 
 bool get_ready(Parking parking) {
   if (parking.image) {
-    if (!restore_image(kImageFd)) return false;
+    if (!restore_image(kImageFd) || !renew_randomness()) return false;
     renew_thread_id();
   } else if (!interpreter::after_clone()) {
     return false;

@@ -2,9 +2,12 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 
+#include "zygote/entropy.h"
 #include "zygote/runtime_source.h"
 
 namespace sock::zygote::interpreter {
@@ -14,6 +17,34 @@ using Object = std::unique_ptr<PyObject, decltype([](PyObject* object) { Py_XDEC
 
 PyObject* g_runtime = nullptr;  ///< the runtime module; lives as long as the process
 PyObject* g_call = nullptr;     ///< its call function
+
+bool g_work_in_clones = true;       ///< whether the runtime has something to do in each clone
+std::vector<pid_t> g_settled_pids;  ///< under which a heap was frozen; see restore_uniqueness()
+
+/// The runtime's own functions, under names of its module.
+
+PyObject* peek(PyObject* /*module*/, PyObject* arguments) {
+  Py_ssize_t address = 0, length = 0;
+  if (!PyArg_ParseTuple(arguments, "nn", &address, &length)) return nullptr;
+  return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(address), length);
+}
+
+PyObject* keep_random(PyObject* /*module*/, PyObject* arguments) {
+  Py_ssize_t address = 0, length = 0;
+  if (!PyArg_ParseTuple(arguments, "nn", &address, &length)) return nullptr;
+  return PyBool_FromLong(
+      zygote::keep_random(static_cast<std::uintptr_t>(address), static_cast<std::size_t>(length)));
+}
+
+PyObject* remember_pid(PyObject* /*module*/, PyObject* pid) {
+  g_settled_pids.push_back(static_cast<pid_t>(PyLong_AsLong(pid)));
+  Py_RETURN_NONE;
+}
+
+PyMethodDef g_functions[] = {{"peek", peek, METH_VARARGS, nullptr},
+                             {"keep_random", keep_random, METH_VARARGS, nullptr},
+                             {"remember_pid", remember_pid, METH_O, nullptr},
+                             {nullptr, nullptr, 0, nullptr}};
 
 /// Takes the pending exception as "Type: message".
 std::string take_exception() {
@@ -128,7 +159,9 @@ Result<> start(const std::vector<std::string>& search_path) {
   if (!code) return python_error("compile runtime");
   // Not under its own name in sys.modules: user code has no business importing it.
   g_runtime = PyImport_ExecCodeModule("_sock_runtime", code.get());
-  if (g_runtime == nullptr) return python_error("load runtime");
+  if (g_runtime == nullptr || PyModule_AddFunctions(g_runtime, g_functions) < 0) {
+    return python_error("load runtime");
+  }
   PyDict_DelItemString(PyImport_GetModuleDict(), "_sock_runtime");
   g_call = PyObject_GetAttrString(g_runtime, "call");
   if (g_call == nullptr) return python_error("load runtime");
@@ -141,9 +174,19 @@ Result<> import_modules(const std::vector<std::string>& modules) {
   return call_runtime("import_modules", list.get());
 }
 
-Result<> settle() { return call_runtime("settle"); }
+Result<> settle() {
+  if (auto settled = call_runtime("settle"); !settled) return settled;
+  const Object work(PyObject_CallMethod(g_runtime, "has_work_in_clones", nullptr));
+  if (!work) return python_error("settle");
+  g_work_in_clones = PyObject_IsTrue(work.get()) == 1;
+  return {};
+}
 
-Result<> after_clone() { return call_runtime("after_clone"); }
+Result<> after_clone() {
+  if (!renew_randomness()) return fail_errno("getrandom", "in a clone");
+  const bool known_pid = std::ranges::find(g_settled_pids, ::getpid()) != g_settled_pids.end();
+  return g_work_in_clones || known_pid ? call_runtime("after_clone") : Result<>{};
+}
 
 Result<Outcome> run(const Call& call) {
   const Object environment = environment_of(call.environment);

@@ -37,7 +37,9 @@ import importlib
 import importlib.machinery
 import json
 import marshal
+import random
 import shutil
+import struct
 import signal
 import tempfile
 import threading
@@ -71,6 +73,7 @@ CLONE_PID = 2
 _trial_code = b""
 _random_objects = []
 _numpy_generators = []
+_kept = []  # those whose memory is renewed must never be freed
 _thread_setters = {}
 _settled_pids = set()
 
@@ -135,12 +138,15 @@ def settle():
     restore_uniqueness()
     if "ssl" in sys.modules:
         sys.modules["ssl"].RAND_bytes(1)
+    _leave_to_kernel()
     _forget_drawn()
     threading.main_thread()._native_id = CLONE_PID
     _freeze()
 
 
 def _freeze():
+    # remember_pid(), keep_random() and peek() are interpreter.cc's.
+    remember_pid(os.getpid())
     _settled_pids.add(os.getpid())
     gc.collect()
     gc.freeze()
@@ -161,6 +167,36 @@ def _note_generators():
             _numpy_generators.append(candidate)
 
 
+def _state_of(generator):
+    """Where a Mersenne Twister keeps its 624 words, and their bytes; None for other generators."""
+    if isinstance(generator, random.Random):
+        words = super(random.Random, generator).getstate()[:-1]
+        # RandomObject of Modules/_randommodule.c: the object's head, an int, the words.
+        return id(generator) + object.__basicsize__ + 4, struct.pack("=624I", *words)
+    bits = getattr(generator, "_bit_generator", None)
+    if type(bits).__name__ == "MT19937":
+        return bits.ctypes.state_address, bits.state["state"]["key"].tobytes()
+    return None
+
+
+def _leave_to_kernel():
+    """Generators whose state is random words and nothing else, at a place that is found to hold just
+    them, need no Python in clones: those words are filled from the kernel (entropy.h)."""
+    for generators in (_random_objects, _numpy_generators):
+        for generator in list(generators):
+            state = _state_of(generator)
+            if state and peek(state[0], len(state[1])) == state[1]:
+                if keep_random(state[0], len(state[1])):
+                    generators.remove(generator)
+                    _kept.append(generator)
+
+
+def has_work_in_clones():
+    """Whether after_clone() has anything to do."""
+    return bool(_clone_hooks or _random_objects or _numpy_generators
+                or "multiprocessing.process" in sys.modules)  # fmt: skip
+
+
 def _forget_drawn():
     """What is drawn at random once and then kept; whoever needs it draws it anew."""
     tempfile = sys.modules.get("tempfile")
@@ -173,7 +209,7 @@ def _forget_drawn():
 
 
 def restore_uniqueness():
-    """Nothing random may repeat between two clones."""
+    """Nothing random may repeat between two clones: what entropy.h does not renew."""
     for generator in _random_objects:
         generator.seed()
     renewed = []
@@ -487,6 +523,8 @@ def prepare(handler, code, environment):
         _find_thread_setters()
         _prepared_folder = os.getcwd()
         _note_generators()
+        restore_uniqueness()
+        _leave_to_kernel()
         _forget_drawn()
         _flush()
         _freeze()
