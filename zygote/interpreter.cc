@@ -2,6 +2,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <link.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,7 +42,18 @@ PyObject* remember_pid(PyObject* /*module*/, PyObject* pid) {
   Py_RETURN_NONE;
 }
 
-PyMethodDef g_functions[] = {{"peek", peek, METH_VARARGS, nullptr},
+PyObject* count_libraries(PyObject* /*module*/, PyObject* /*arguments*/) {
+  long count = 0;
+  auto one_more = [](dl_phdr_info*, std::size_t, void* sum) {
+    ++*static_cast<long*>(sum);
+    return 0;
+  };
+  ::dl_iterate_phdr(one_more, &count);
+  return PyLong_FromLong(count);
+}
+
+PyMethodDef g_functions[] = {{"count_libraries", count_libraries, METH_NOARGS, nullptr},
+                             {"peek", peek, METH_VARARGS, nullptr},
                              {"keep_random", keep_random, METH_VARARGS, nullptr},
                              {"remember_pid", remember_pid, METH_O, nullptr},
                              {nullptr, nullptr, 0, nullptr}};

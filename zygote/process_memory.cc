@@ -104,6 +104,14 @@ Result<std::vector<PageRange>> ProcessMemory::pages(Pages kind, std::uint64_t be
   return out;
 }
 
+bool ProcessMemory::same_page(const ProcessMemory& other, std::uint64_t address) const {
+  std::array<char, kPage> ours, theirs;
+  const auto at = static_cast<off_t>(address);
+  return ::pread(memory_.get(), ours.data(), kPage, at) == static_cast<ssize_t>(kPage) &&
+         ::pread(other.memory_.get(), theirs.data(), kPage, at) == static_cast<ssize_t>(kPage) &&
+         ours == theirs;
+}
+
 Result<> ProcessMemory::copy(std::uint64_t address, std::uint64_t bytes, int out,
                              std::uint64_t offset) const {
   std::array<char, 64 * kPage> buffer;

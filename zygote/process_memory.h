@@ -51,6 +51,9 @@ class ProcessMemory {
   [[nodiscard]] Result<std::vector<PageRange>> pages(Pages kind, std::uint64_t begin,
                                                      std::uint64_t end) const;
 
+  /// Whether the page at `address` holds the same in both processes; false when one cannot be read.
+  [[nodiscard]] bool same_page(const ProcessMemory& other, std::uint64_t address) const;
+
   /// Copies [address, address + bytes) to `out` at `offset`. Pages that cannot be read, such as
   /// those past a mapped file's end, stay holes.
   [[nodiscard]] Result<> copy(std::uint64_t address, std::uint64_t bytes, int out,

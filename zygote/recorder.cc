@@ -14,15 +14,20 @@
 namespace sock::zygote {
 namespace {
 
-/// A part of a clone's mapping that the zygote lacks.
-struct Addition {
+/// Unchanged pages between two changed ones that are stored all the same: fewer mappings are worth
+/// more than memory that all copies share.
+constexpr std::uint64_t kBridge = 16 * kPage;
+
+/// What a copy has to map.
+struct Part {
   PageRange range;
-  const Region* mapping = nullptr;
+  std::uint32_t protection = 0;
+  bool stored = true;  ///< else fresh anonymous memory
 };
 
 struct Difference {
-  std::vector<Addition> additions;
-  std::vector<PageRange> changes;
+  std::vector<Part> changes;    ///< within the zygote's mappings
+  std::vector<Part> additions;  ///< elsewhere, or instead of them
 };
 
 std::string describe(const Region& mapping) {
@@ -42,28 +47,88 @@ bool same(const Region& zygotes, const Region& clones, std::uint64_t at) {
   return zygotes.offset + (at - zygotes.begin) == clones.offset + (at - clones.begin);
 }
 
-Result<> compare(const ProcessMemory& clone, const std::vector<Region>& zygote,
-                 const Region& mapping, Difference& out) {
-  std::uint64_t at = mapping.begin;
-  while (at < mapping.end) {
-    const auto other = std::ranges::upper_bound(zygote, at, {}, &Region::end);
-    const bool covered = other != zygote.end() && other->begin <= at;
-    const std::uint64_t limit = other == zygote.end() ? mapping.end
+/// Ranges with the gaps between close ones filled.
+std::vector<PageRange> bridged(const std::vector<PageRange>& ranges) {
+  std::vector<PageRange> out;
+  for (const auto& range : ranges) {
+    if (!out.empty() && range.begin - out.back().end <= kBridge) {
+      out.back().end = range.end;
+    } else {
+      out.push_back(range);
+    }
+  }
+  return out;
+}
+
+/// Pages of `range` that the clone has of its own and that differ from the zygote's. Many were
+/// written and hold what they held before: an object was used, and its reference count is back.
+Result<std::vector<PageRange>> changed_pages(const ProcessMemory& clone,
+                                             const ProcessMemory& zygote, PageRange range) {
+  auto own = clone.pages(ProcessMemory::Pages::kOwn, range.begin, range.end);
+  if (!own) return own;
+  std::vector<PageRange> out;
+  for (const auto& pages : *own) {
+    for (std::uint64_t at = pages.begin; at < pages.end; at += kPage) {
+      if (clone.same_page(zygote, at)) continue;
+      if (!out.empty() && out.back().end == at) {
+        out.back().end += kPage;
+      } else {
+        out.push_back({at, at + kPage});
+      }
+    }
+  }
+  return out;
+}
+
+/// A range that the zygote lacks: all of a file's, of anonymous memory what was ever touched. The
+/// rest is zero, and so is fresh memory.
+Result<> add(const ProcessMemory& clone, const Region& region, PageRange range,
+             std::vector<Part>& out) {
+  if (region.protection == PROT_NONE) {
+    out.push_back({range, PROT_NONE, false});
+    return {};
+  }
+  if (region.inode != 0) {
+    out.push_back({range, region.protection, true});
+    return {};
+  }
+  std::vector<PageRange> touched;
+  for (const auto kind : {ProcessMemory::Pages::kOwn, ProcessMemory::Pages::kMapped}) {
+    auto pages = clone.pages(kind, range.begin, range.end);
+    if (!pages) return std::unexpected(pages.error());
+    touched.insert(touched.end(), pages->begin(), pages->end());
+  }
+  std::ranges::sort(touched, {}, &PageRange::begin);
+  out.push_back({range, region.protection, false});
+  for (const auto& part : bridged(touched)) out.push_back({part, region.protection, true});
+  return {};
+}
+
+Result<> compare(const ProcessMemory& clone, const ProcessMemory& zygote, const Region& region,
+                 Difference& out) {
+  std::uint64_t at = region.begin;
+  while (at < region.end) {
+    const auto& others = zygote.regions();
+    const auto other = std::ranges::upper_bound(others, at, {}, &Region::end);
+    const bool covered = other != others.end() && other->begin <= at;
+    const std::uint64_t limit = other == others.end() ? region.end
                                 : covered             ? other->end
                                                       : other->begin;
-    const PageRange part{at, std::min(mapping.end, limit)};
+    const PageRange part{at, std::min(region.end, limit)};
     at = part.end;
-    if (covered && same(*other, mapping, part.begin)) {
-      if (mapping.shared) continue;
-      auto pages = clone.pages(ProcessMemory::Pages::kOwn, part.begin, part.end);
-      if (!pages) return std::unexpected(pages.error());
-      out.changes.insert(out.changes.end(), pages->begin(), pages->end());
+    if (covered && same(*other, region, part.begin)) {
+      if (region.shared) continue;
+      auto changed = changed_pages(clone, zygote, part);
+      if (!changed) return std::unexpected(changed.error());
+      for (const auto& range : bridged(*changed)) {
+        out.changes.push_back({range, region.protection, true});
+      }
       continue;
     }
-    if (mapping.shared) {
-      return fail(Code::kInvalid, "snapshot", "it maps shared memory: " + describe(mapping));
+    if (region.shared) {
+      return fail(Code::kInvalid, "snapshot", "it maps shared memory: " + describe(region));
     }
-    out.additions.push_back({part, &mapping});
+    if (auto added = add(clone, region, part, out.additions); !added) return added;
   }
   return {};
 }
@@ -72,23 +137,6 @@ std::uint64_t total(const std::vector<PageRange>& ranges) {
   std::uint64_t sum = 0;
   for (const auto& range : ranges) sum += range.bytes();
   return sum;
-}
-
-/// Copies what an addition holds to the image; false in `stored` when nothing needs to be.
-Result<> copy_addition(const ProcessMemory& clone, const Addition& addition, int image,
-                       std::uint64_t offset) {
-  const auto [begin, end] = addition.range;
-  if (addition.mapping->inode != 0) return clone.copy(begin, end - begin, image, offset);
-  // Of anonymous memory only what was ever touched: the rest is zero, which a hole is too.
-  for (const auto kind : {ProcessMemory::Pages::kOwn, ProcessMemory::Pages::kMapped}) {
-    auto pages = clone.pages(kind, begin, end);
-    if (!pages) return std::unexpected(pages.error());
-    for (const auto& range : *pages) {
-      auto copied = clone.copy(range.begin, range.bytes(), image, offset + (range.begin - begin));
-      if (!copied) return copied;
-    }
-  }
-  return {};
 }
 
 template <class T>
@@ -142,50 +190,38 @@ std::uint64_t Touched::bytes() const { return total(writes) + total(reads); }
 Result<Fd> record_image(const ProcessMemory& zygote, const ProcessMemory& clone,
                         std::uint64_t limit) {
   Difference difference;
-  for (const auto& mapping : clone.regions()) {
-    if (mapping.special()) continue;
-    auto compared = compare(clone, zygote.regions(), mapping, difference);
+  for (const auto& region : clone.regions()) {
+    if (region.special()) continue;
+    auto compared = compare(clone, zygote, region, difference);
     if (!compared) return std::unexpected(compared.error());
   }
-  std::vector<ImageRun> runs;
-  std::uint64_t offset = sizeof(ImageHeader) + difference.additions.size() * sizeof(ImageMap) +
-                         difference.changes.size() * sizeof(ImageRun);
-  offset = (offset + kPage - 1) / kPage * kPage;
   ImageHeader header;
-  header.contents_offset = offset;
-  for (const auto& range : difference.changes) {
-    runs.push_back({range.begin, range.bytes()});
-    offset += range.bytes();
-  }
+  header.changes = static_cast<std::uint32_t>(difference.changes.size());
+  header.additions = static_cast<std::uint32_t>(difference.additions.size());
+  std::vector<Part> parts = std::move(difference.changes);
+  parts.insert(parts.end(), difference.additions.begin(), difference.additions.end());
+  std::uint64_t offset = sizeof header + parts.size() * sizeof(ImageMap);
+  offset = (offset + kPage - 1) / kPage * kPage;
   std::vector<ImageMap> maps;
-  for (const auto& [range, mapping] : difference.additions) {
-    const bool empty = mapping->protection == PROT_NONE;
-    maps.push_back({range.begin, range.bytes(), offset, mapping->protection, empty ? 1U : 0U});
-    if (!empty) offset += range.bytes();
+  for (const auto& part : parts) {
+    maps.push_back({part.range.begin, part.range.bytes(), part.stored ? offset : 0, part.protection,
+                    part.stored ? 0U : 1U});
+    if (part.stored) offset += part.range.bytes();
   }
   if (offset > limit) {
     return fail(Code::kInvalid, "snapshot",
                 "its memory of " + std::to_string(offset >> 20) + " MiB is more than the " +
                     std::to_string(limit >> 20) + " MiB allowed");
   }
-  header.maps = static_cast<std::uint32_t>(maps.size());
-  header.runs = static_cast<std::uint32_t>(runs.size());
-
   Fd image(::memfd_create("sock-image", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!image || !write_exactly(image.get(), &header, sizeof header) ||
-      !write_records(image.get(), maps) || !write_records(image.get(), runs) ||
+      !write_records(image.get(), maps) ||
       ::ftruncate(image.get(), static_cast<off_t>(offset)) < 0) {
     return fail_errno("write", "image of a clone");
   }
-  std::uint64_t at = header.contents_offset;
-  for (const auto& run : runs) {
-    auto copied = clone.copy(run.address, run.bytes, image.get(), at);
-    if (!copied) return std::unexpected(copied.error());
-    at += run.bytes;
-  }
-  for (std::size_t i = 0; i < maps.size(); ++i) {
-    if (maps[i].empty != 0) continue;
-    auto copied = copy_addition(clone, difference.additions[i], image.get(), maps[i].offset);
+  for (const auto& map : maps) {
+    if (map.empty != 0) continue;
+    auto copied = clone.copy(map.address, map.bytes, image.get(), map.offset);
     if (!copied) return std::unexpected(copied.error());
   }
   return sealed_off(std::move(image));

@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -39,25 +38,7 @@ bool for_batches(int fd, std::uint32_t count, std::uint64_t offset, Use use) {
 
 void* pointer(std::uint64_t address) { return reinterpret_cast<void*>(address); }
 
-bool copy_runs(int image, const ImageHeader& header) {
-  std::uint64_t contents = header.contents_offset;
-  auto copy = [image, &contents](const ImageRun* runs, std::size_t n) {
-    std::array<iovec, kBatch> targets;
-    std::uint64_t bytes = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      targets[i] = {pointer(runs[i].address), runs[i].bytes};
-      bytes += runs[i].bytes;
-    }
-    const ssize_t got =
-        ::preadv(image, targets.data(), static_cast<int>(n), static_cast<off_t>(contents));
-    contents += bytes;
-    return got == static_cast<ssize_t>(bytes);
-  };
-  return for_batches<ImageRun>(image, header.runs, sizeof header + header.maps * sizeof(ImageMap),
-                               copy);
-}
-
-bool map_additions(int image, const ImageHeader& header) {
+bool map_parts(int image, std::uint32_t count, std::uint64_t offset) {
   auto map = [image](const ImageMap* maps, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) {
       const ImageMap& it = maps[i];
@@ -69,7 +50,7 @@ bool map_additions(int image, const ImageHeader& header) {
     }
     return true;
   };
-  return for_batches<ImageMap>(image, header.maps, sizeof header, map);
+  return for_batches<ImageMap>(image, count, offset, map);
 }
 
 }  // namespace
@@ -80,15 +61,17 @@ bool restore_image(int image) {
     errno = EPROTO;
     return false;
   }
-  if (!copy_runs(image, header)) return false;
-  // The pages just copied hold glibc's idea of the heap's end; the kernel's must agree before the
+  // The kernel replaces each mapping at once: what this code itself stands on, the library's data
+  // among it, is there all the time.
+  if (!map_parts(image, header.changes, sizeof header)) return false;
+  // By now glibc's idea of the heap's end is the recorded one; the kernel's must agree before the
   // mappings of the part beyond the zygote's take their place.
   const auto wanted = reinterpret_cast<long>(::sbrk(0));
   if (::syscall(SYS_brk, wanted) != wanted) {
     errno = ENOMEM;
     return false;
   }
-  return map_additions(image, header);
+  return map_parts(image, header.additions, sizeof header + header.changes * sizeof(ImageMap));
 }
 
 bool populate(int touches) {

@@ -75,6 +75,7 @@ _random_objects = []
 _numpy_generators = []
 _kept = []  # those whose memory is renewed must never be freed
 _thread_setters = {}
+_libraries_seen = 0
 _settled_pids = set()
 
 
@@ -102,30 +103,46 @@ def import_common():
     warm_up()
 
 
+# The interpreter rewrites a function's bytecode while it is new: it counts its first calls, then
+# specialises what it has seen (PEP 659). By so many runs it is done, and clones that run it need no
+# copy of its pages.
+WARM_UPS = 40
+
+
 def warm_up():
-    """Runs the way of a call once in the root zygote, on a handler of our own: what the interpreter
-    and OpenSSL set up lazily is then set up for every clone."""
+    """Runs the way of a call in the root zygote, on a handler of our own: what the interpreter and
+    OpenSSL set up lazily is then set up for every clone."""
+    global _trial_code, _prepared
     folder = tempfile.mkdtemp()
     try:
-        with open(folder + "/_sock_warm_up.py", "w") as file:
+        with open(folder + "/_sock_trial.py", "w") as file:
             file.write("import json\ndef handler(event, context):\n    return {'n': event['n'] + 1}\n")
-        global _trial_code
-        _trial_code = marshal.dumps(_compile(_read_source("_sock_warm_up", folder), "<trial>"))
-        function = _load("_sock_warm_up.handler", _trial_code, folder)
-        context = Context("id", "name", 1, 0)
-        context.get_remaining_time_in_millis()
-        if _takes_context(function):
-            _encode(function(_decode('{"n": 1}'), context))
-        try:
-            function({}, context)
-        except KeyError as error:
-            _describe(error)
+        _trial_code = marshal.dumps(_compile(_read_source("_sock_trial", folder), "<trial>"))
     finally:
-        sys.modules.pop("_sock_warm_up", None)
-        sys.path.remove(folder)
-        sys.path_importer_cache.pop(folder, None)
-        os.chdir("/")
         shutil.rmtree(folder)
+    os.chdir("/")
+    for _ in range(WARM_UPS):
+        function = _run_trial()
+        sys.modules.pop("_sock_trial")
+        sys.path.remove(TASK)
+    _prepared = function, True
+    for _ in range(WARM_UPS):
+        _run_trial()
+    _prepared = None
+    try:
+        function({}, None)
+    except KeyError as error:
+        _describe(error)
+    os.chdir("/")
+    gc.disable()
+
+
+def _run_trial():
+    succeeded, result, _, _ = call("", '{"n": 1}', "id", "name", 1, 0, {}, b"", 1)
+    if not succeeded:
+        raise RuntimeError(result.decode())
+    Context("id", "name", 1, 0).get_remaining_time_in_millis()
+    return getattr(sys.modules.get("_sock_trial"), "handler", None)
 
 
 def settle():
@@ -141,14 +158,14 @@ def settle():
     _leave_to_kernel()
     _forget_drawn()
     threading.main_thread()._native_id = CLONE_PID
+    gc.collect()
     _freeze()
 
 
 def _freeze():
-    # remember_pid(), keep_random() and peek() are interpreter.cc's.
+    # This and keep_random(), peek() and count_libraries() are interpreter.cc's.
     remember_pid(os.getpid())
     _settled_pids.add(os.getpid())
-    gc.collect()
     gc.freeze()
 
 
@@ -244,6 +261,10 @@ THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"
 def _find_thread_setters():
     """Zygotes import with one thread per library; looks up here, where it costs no call anything,
     how clones raise that to their function's share of the CPU."""
+    global _libraries_seen
+    if count_libraries() == _libraries_seen:
+        return
+    _libraries_seen = count_libraries()
     with open("/proc/self/maps") as maps:
         paths = {line.split(None, 5)[5].strip() for line in maps if ".so" in line}
     found = [(path, symbol) for path in sorted(paths) for name, symbol in THREAD_SETTERS
@@ -492,7 +513,7 @@ class _SnapshotHooks(types.ModuleType):
 
 _hooks = sys.modules["snapshot_restore_py"] = _SnapshotHooks()
 _prepared = None
-_prepared_folder = ""
+_prepared_folder = "/"
 
 
 def _enter(environment):
