@@ -157,6 +157,13 @@ Result<> Cgroup::attach(pid_t pid, bool born_in_v2) {
 
 Result<bool> Cgroup::populated() const { return tree_->populated(name_); }
 
+Result<bool> Cgroup::entered() const {
+  if (tree_->v2() < 0) return false;
+  auto value = CgroupTree::read_key(tree_->v2(), file("cgroup.events"), "populated");
+  if (!value) return std::unexpected(value.error());
+  return *value != 0;
+}
+
 Result<bool> Cgroup::vacant() const {
   auto inside = populated();
   if (!inside || *inside) return inside ? false : inside;

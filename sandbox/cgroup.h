@@ -100,6 +100,9 @@ class Cgroup {
                                            uid_t delegate_uid);
   [[nodiscard]] static Result<> check(const Limits& limits);
   [[nodiscard]] bool has_in_force(const Limits& limits) const;
+  /// Whether somebody may have come in since the slot was vacant: on v2 by CLONE_INTO_CGROUP, which
+  /// is delegated; on v1 nobody but us can.
+  [[nodiscard]] Result<bool> entered() const;
   /// Nothing is inside, zombies included: the next lease has its pids limit to itself.
   [[nodiscard]] Result<bool> vacant() const;
   /// Starts the accounts of the next lease. False when the kernel cannot reset the peak.
