@@ -1,12 +1,15 @@
 #include "base/process.h"
 
 #include <fcntl.h>
+#include <linux/ioctl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <utility>
 
@@ -76,7 +79,28 @@ Fd Process::release() {
   return std::move(pidfd_);
 }
 
+namespace {
+
+/// struct pidfd_info as of Linux 6.13, <linux/pidfd.h> of which headers lack for now.
+struct PidfdInfo {
+  std::uint64_t mask;
+  std::uint64_t cgroup_id;
+  std::uint32_t pid;
+  std::uint32_t rest[11];
+};
+static_assert(sizeof(PidfdInfo) == 64);
+constexpr auto kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
+constexpr std::uint64_t kWithPid = 1;
+
+}  // namespace
+
 Result<pid_t> pid_of(int pidfd) {
+  // One call instead of the four that reading a file takes; older kernels refuse it.
+  PidfdInfo info{};
+  info.mask = kWithPid;
+  if (::ioctl(pidfd, kPidfdGetInfo, &info) == 0 && (info.mask & kWithPid) != 0 && info.pid > 0) {
+    return static_cast<pid_t>(info.pid);
+  }
   auto text = read_file(AT_FDCWD, "/proc/self/fdinfo/" + std::to_string(pidfd));
   if (!text) return std::unexpected(text.error());
   const auto at = text->find("\nPid:");

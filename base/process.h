@@ -54,7 +54,8 @@ class Process {
   pid_t pid_ = -1;
 };
 
-/// The pid behind a pidfd, as seen from this pid namespace (fdinfo; proc_pid_fdinfo(5)).
+/// The pid behind a pidfd, as seen from this pid namespace (PIDFD_GET_INFO, Linux 6.13; before it
+/// fdinfo, proc_pid_fdinfo(5)).
 /// Fails when the process has been reaped.
 [[nodiscard]] Result<pid_t> pid_of(int pidfd);
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json/serialize.hpp>
+#include <cerrno>
 #include <iostream>
 
 #include "manager/api/api.h"
@@ -141,6 +143,15 @@ asio::awaitable<int> live(Config config, Millis drain) {
   co_return status;
 }
 
+/// A sandbox takes about fifteen descriptors here, and the usual soft limit is 1024. Nothing that
+/// is started uses select(2), for whose sake it is that low.
+void raise_descriptor_limit() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) < 0) return;
+  files.rlim_cur = files.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &files) < 0) spdlog::warn("cannot raise RLIMIT_NOFILE: {}", errno);
+}
+
 int run(int argc, char** argv) {
   CLI::App app("sockd: fresh sandboxes for untrusted Python at the price of a warm call", "sockd");
   Options options;
@@ -168,6 +179,7 @@ int run(int argc, char** argv) {
   start_logging(config->log_level);
   // A sandbox or client that went away shows up as an error of the write.
   ::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
   asio::io_context loop(1);
   int status = 1;
   asio::co_spawn(loop, live(std::move(*config), *drain), [&](const std::exception_ptr&, int value) {

@@ -34,6 +34,8 @@ Cgroup::Cgroup(Cgroup&& other) noexcept
       name_(std::move(other.name_)),
       v2_dir_(std::move(other.v2_dir_)),
       peak_(std::move(other.peak_)),
+      files_(std::move(other.files_)),
+      scattered_(other.scattered_),
       in_force_(other.in_force_),
       baseline_(other.baseline_),
       leased_(std::exchange(other.leased_, false)) {}
@@ -45,6 +47,8 @@ Cgroup& Cgroup::operator=(Cgroup&& other) noexcept {
   name_ = std::move(other.name_);
   v2_dir_ = std::move(other.v2_dir_);
   peak_ = std::move(other.peak_);
+  files_ = std::move(other.files_);
+  scattered_ = other.scattered_;
   in_force_ = other.in_force_;
   baseline_ = other.baseline_;
   leased_ = std::exchange(other.leased_, false);
@@ -152,17 +156,29 @@ Result<> Cgroup::set_limits(const Limits& limits) {
 }
 
 Result<> Cgroup::attach(pid_t pid, bool born_in_v2) {
-  return tree_->attach(name_, pid, born_in_v2);
+  auto attached = tree_->attach(name_, pid, born_in_v2);
+  if (!attached) scattered_ = true;
+  return attached;
 }
 
 Result<bool> Cgroup::populated() const { return tree_->populated(name_); }
 
-Result<bool> Cgroup::vacant() const {
-  auto inside = populated();
+Result<bool> Cgroup::entered() const {
+  if (tree_->v2() < 0) return false;
+  auto value = files_.events.key(tree_->v2(), file("cgroup.events"), "populated");
+  if (!value) return std::unexpected(value.error());
+  return *value != 0;
+}
+
+Result<bool> Cgroup::vacant() {
+  // Everything inside descends from what attach() moved into all hierarchies, so one of them speaks
+  // for all, unless it failed half-way.
+  auto inside = scattered_ ? populated() : entered();
   if (!inside || *inside) return inside ? false : inside;
   // A zombie has left its groups but stays charged until its parent reaps it (release_task()).
-  const auto charged = CgroupTree::read_number(tree_->with(kPids), file("pids.current"));
+  const auto charged = files_.pids.number(tree_->with(kPids), file("pids.current"));
   if (!charged) return std::unexpected(charged.error());
+  if (*charged == 0) scattered_ = false;
   return *charged == 0;
 }
 
@@ -172,10 +188,10 @@ void Cgroup::kill() {
 
 Result<std::uint64_t> Cgroup::memory_peak() const {
   if (tree_->layout() != CgroupLayout::kV2) {
-    return CgroupTree::read_number(tree_->with(kMemory), file("memory.max_usage_in_bytes"));
+    return files_.peak.number(tree_->with(kMemory), file("memory.max_usage_in_bytes"));
   }
   if (!peak_) {
-    auto peak = CgroupTree::read_number(tree_->v2(), file("memory.peak"));
+    auto peak = ControlFile().number(tree_->v2(), file("memory.peak"));
     return !peak && peak.error().sys_errno == ENOENT ? 0 : peak;
   }
   char text[32];
@@ -191,22 +207,22 @@ Result<std::uint64_t> Cgroup::memory_peak() const {
 Result<std::uint64_t> Cgroup::cpu_us() const {
   // v2 accounts for CPU time in every group, with or without the cpu controller.
   if (tree_->v2() >= 0) {
-    return CgroupTree::read_key(tree_->v2(), file("cpu.stat"), "usage_usec");
+    return files_.cpu.key(tree_->v2(), file("cpu.stat"), "usage_usec");
   }
-  auto nanoseconds = CgroupTree::read_number(tree_->with(kCpuacct), file("cpuacct.usage"));
+  auto nanoseconds = files_.cpu.number(tree_->with(kCpuacct), file("cpuacct.usage"));
   if (nanoseconds) *nanoseconds /= 1000;
   return nanoseconds;
 }
 
 Result<std::uint64_t> Cgroup::oom_kills() const {
   if (tree_->layout() != CgroupLayout::kV2) {
-    return CgroupTree::read_key(tree_->with(kMemory), file("memory.oom_control"), "oom_kill");
+    return files_.oom.key(tree_->with(kMemory), file("memory.oom_control"), "oom_kill");
   }
   // With memory.oom.group the kernel counts its first victim twice under oom_kill (seen on 6.1);
   // oom_group_kill (5.17+) counts the event.
   const std::string events = file("memory.events");
-  auto kills = CgroupTree::read_key(tree_->v2(), events, "oom_group_kill");
-  return kills ? kills : CgroupTree::read_key(tree_->v2(), events, "oom_kill");
+  auto kills = files_.oom.key(tree_->v2(), events, "oom_group_kill");
+  return kills ? kills : files_.oom.key(tree_->v2(), events, "oom_kill");
 }
 
 Result<CgroupUsage> Cgroup::usage() const {

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "sandbox/control_file.h"
 #include "sandbox/limits.h"
 
 namespace sock::sandbox {
@@ -92,6 +93,15 @@ class Cgroup {
     std::optional<std::uint32_t> cpu_millis;
   };
 
+  /// What is read at every lease.
+  struct Files {
+    ControlFile events;  ///< v2
+    ControlFile pids;    ///< pids.current
+    ControlFile peak;    ///< v1
+    ControlFile cpu;
+    ControlFile oom;
+  };
+
   Cgroup(std::shared_ptr<CgroupTree> tree, std::string name)
       : tree_(std::move(tree)), name_(std::move(name)) {}
 
@@ -100,8 +110,11 @@ class Cgroup {
                                            uid_t delegate_uid);
   [[nodiscard]] static Result<> check(const Limits& limits);
   [[nodiscard]] bool has_in_force(const Limits& limits) const;
+  /// Whether somebody may have come in since the slot was vacant: on v2 by CLONE_INTO_CGROUP, which
+  /// is delegated; on v1 nobody but us can.
+  [[nodiscard]] Result<bool> entered() const;
   /// Nothing is inside, zombies included: the next lease has its pids limit to itself.
-  [[nodiscard]] Result<bool> vacant() const;
+  [[nodiscard]] Result<bool> vacant();
   /// Starts the accounts of the next lease. False when the kernel cannot reset the peak.
   [[nodiscard]] Result<bool> reset_usage();
   [[nodiscard]] Result<> set_memory(std::uint64_t bytes);
@@ -115,6 +128,8 @@ class Cgroup {
   std::string name_;
   Fd v2_dir_;
   Fd peak_;  ///< memory.peak of v2: a reset holds for reads through the same descriptor only
+  mutable Files files_;
+  bool scattered_ = false;  ///< a process may be in some hierarchies and not in others
   InForce in_force_;
   Baseline baseline_;
   bool leased_ = false;

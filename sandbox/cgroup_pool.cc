@@ -91,8 +91,8 @@ Result<Cgroup> CgroupPool::take(const Limits& limits) {
     if (chosen != pooled_.end() - 1) *chosen = std::move(pooled_.back());
     pooled_.pop_back();
     // It was empty when it was pooled; whoever may clone into it could have done so since.
-    const auto populated = slot.populated();
-    if (!populated || *populated) {
+    const auto entered = slot.entered();
+    if (!entered || *entered) {
       slot.kill();
       lease(slot);
       stuck_.push_back(std::move(slot));
@@ -116,12 +116,13 @@ Result<Cgroup> CgroupPool::take(const Limits& limits) {
 void CgroupPool::give_back(Cgroup slot) {
   retry_stuck();
   if (slot.tree_ != tree_) return;
-  const auto populated = slot.populated();
-  if (!populated || *populated) {
+  bool vacant = slot.vacant().value_or(false);
+  if (!vacant) {
     (void)tree_->drain(slot.name_, Clock::now() + kGiveBackWait);
     slot.in_force_.pids.reset();  // draining may have stopped forks with pids.max
+    vacant = slot.vacant().value_or(false);
   }
-  if (slot.vacant().value_or(false)) {
+  if (vacant) {
     settle(std::move(slot));
   } else {
     stuck_.push_back(std::move(slot));

@@ -6,28 +6,15 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <charconv>
-#include <limits>
 #include <utility>
 
 #include "base/file.h"
+#include "sandbox/control_file.h"
 
 namespace sock::sandbox {
 namespace {
 
 constexpr unsigned kDirectoryMode = 0755;
-
-Result<std::uint64_t> parse_number(std::string_view text, const std::string& file) {
-  while (text.ends_with('\n')) text.remove_suffix(1);
-  if (text == "max") return std::numeric_limits<std::uint64_t>::max();
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) {
-    return fail(Code::kInternal, "read", file + " is not a number");
-  }
-  return value;
-}
 
 }  // namespace
 
@@ -190,23 +177,7 @@ Result<> CgroupTree::attach(std::string_view group, pid_t pid, bool skip_v2) {
 
 Result<std::uint64_t> CgroupTree::read_key(int mount, const std::string& file,
                                            std::string_view key) {
-  auto text = read_file(mount, file);
-  if (!text) return std::unexpected(text.error());
-  std::string_view rest = *text;
-  while (!rest.empty()) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    if (line.size() > key.size() && line.starts_with(key) && line[key.size()] == ' ') {
-      return parse_number(line.substr(key.size() + 1), file);
-    }
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-  }
-  return fail(Code::kInternal, "read", file + " has no " + std::string(key));
-}
-
-Result<std::uint64_t> CgroupTree::read_number(int mount, const std::string& file) {
-  auto text = read_file(mount, file);
-  if (!text) return std::unexpected(text.error());
-  return parse_number(*text, file);
+  return ControlFile().key(mount, file, key);
 }
 
 }  // namespace sock::sandbox

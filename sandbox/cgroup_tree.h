@@ -72,8 +72,6 @@ class CgroupTree {
   /// One "key value" line of a control file; kInternal if the key is absent.
   [[nodiscard]] static Result<std::uint64_t> read_key(int mount, const std::string& file,
                                                       std::string_view key);
-  /// A control file that is one number ("max" reads as the largest).
-  [[nodiscard]] static Result<std::uint64_t> read_number(int mount, const std::string& file);
 
   /// Slots handed out by the pool and not given back or destroyed.
   std::size_t leased = 0;

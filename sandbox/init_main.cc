@@ -150,6 +150,10 @@ void clone_shell(const Request& request) {
     return;
   }
   int pidfd = -1;
+  // Not CLONE_VM, which would save the copy of a small address space: whether a process may be
+  // looked at by those of its kind belongs to the memory, and a change of ids takes it away
+  // (PR_SET_DUMPABLE(2const)). The first shell to give up its identity would lock the zygotes out
+  // of all others.
   clone_args args{};
   args.flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);

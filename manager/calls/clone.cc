@@ -103,8 +103,9 @@ asio::awaitable<Result<>> confine(Clone& clone, SlotStock& slots) {
   auto ready = co_await wait_readable(clone.connection, Clock::now() + kParkTimeout);
   if (!ready) co_return ready;
   if (auto parked = read_parked(clone.connection.native_handle()); !parked) co_return parked;
-  const sandbox::Expectation expected{slots.host_uid(slot), slot.shell_pid};
-  co_return sandbox::verify_confined(clone.process.pid(), expected);
+  const sandbox::Expectation expected{
+      slots.host_uid(slot), {slot.shell_pid, slot.shell.pidfd()}, slot.cgroup.name()};
+  co_return sandbox::verify_confined({clone.process.pid(), clone.process.pidfd()}, expected);
 }
 
 asio::awaitable<Result<>> attach(Clone& clone, const Function& function,

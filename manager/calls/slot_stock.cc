@@ -17,6 +17,9 @@ namespace {
 /// The kernel needs milliseconds to tear a sandbox down, even one full of forks.
 constexpr Millis kDeathTimeout{5'000};
 
+/// As many as slots are usually built at a time.
+constexpr std::size_t kSpareCgroups = 4;
+
 }  // namespace
 
 SlotStock::SlotStock(asio::any_io_executor executor, SlotStockOptions options,
@@ -37,11 +40,20 @@ bool SlotStock::attach_after_birth() const {
 
 std::uint32_t SlotStock::host_uid(const Slot& slot) const { return keeper_.id_base() + slot.uid; }
 
+asio::awaitable<Result<sandbox::Cgroup>> SlotStock::take_cgroup() {
+  if (!spare_cgroups_.empty()) {
+    auto cgroup = std::move(spare_cgroups_.back());
+    spare_cgroups_.pop_back();
+    co_return cgroup;
+  }
+  auto take = [this] { return cgroups_.take(options_.limits); };
+  co_return co_await cgroup_worker_.run(take);
+}
+
 asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::build() {
   auto netns = co_await netns_.lease();
   if (!netns) co_return std::unexpected(netns.error());
-  auto take_cgroup = [this] { return cgroups_.take(options_.limits); };
-  auto cgroup = co_await cgroup_worker_.run(take_cgroup);
+  auto cgroup = co_await take_cgroup();
   if (!cgroup) {
     netns_.retire(std::move(*netns));
     co_return std::unexpected(cgroup.error());
@@ -109,13 +121,18 @@ asio::awaitable<Obituary> SlotStock::bury(std::unique_ptr<Slot> slot, Process cl
   if (!emptied)
     spdlog::error("init of sandbox {} does not die: {}", slot->cgroup.name(),
                   emptied.error().describe());
-  auto settle = [this, &slot] {
+  // One errand for both: a round trip to the worker costs more than what it does here.
+  const bool spare_wanted = !stopping_ && spare_cgroups_.size() < kSpareCgroups;
+  std::optional<Result<sandbox::Cgroup>> spare;
+  auto settle = [this, &slot, &spare, spare_wanted] {
     auto usage = slot->cgroup.usage();
     cgroups_.give_back(std::move(slot->cgroup));
+    if (spare_wanted) spare = cgroups_.take(options_.limits);
     return usage;
   };
   auto usage = co_await cgroup_worker_.run(settle);
   if (usage) obituary.usage = *usage;
+  if (spare && *spare) spare_cgroups_.push_back(std::move(**spare));
   if (emptied) {
     netns_.give_back(std::move(slot->netns));
     uids_.give_back(slot->uid);
@@ -134,6 +151,12 @@ asio::awaitable<void> SlotStock::stop() {
     slots_.pop_front();
     co_await bury(std::move(slot), Process());
   }
+  auto give_back = [this] {
+    for (auto& cgroup : spare_cgroups_) cgroups_.give_back(std::move(cgroup));
+    return true;
+  };
+  co_await cgroup_worker_.run(give_back);
+  spare_cgroups_.clear();
 }
 
 }  // namespace sock::manager

@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "base/process.h"
 #include "manager/calls/uid_pool.h"
@@ -72,6 +73,7 @@ class SlotStock {
 
  private:
   [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Slot>>> build();
+  [[nodiscard]] boost::asio::awaitable<Result<sandbox::Cgroup>> take_cgroup();
   [[nodiscard]] boost::asio::awaitable<void> refill_loop();
 
   boost::asio::any_io_executor executor_;
@@ -83,6 +85,7 @@ class SlotStock {
   UidPool& uids_;
   Ledger& ledger_;
   std::deque<std::unique_ptr<Slot>> slots_;
+  std::vector<sandbox::Cgroup> spare_cgroups_;  ///< taken by the way, for the next slots
   std::size_t dying_ = 0;
   bool refilling_ = false;
   bool stopping_ = false;

@@ -30,7 +30,8 @@ std::string verdict_on(std::initializer_list<std::span<const sock_filter>> filte
   bool loaded = false;
   EXPECT_EQ(::read(pipe[0], &loaded, sizeof loaded), static_cast<ssize_t>(sizeof loaded));
   EXPECT_TRUE(loaded);
-  auto verified = verify_confined(pid, {.host_uid = 1, .shell = pid});
+  const Subject process{pid, -1};
+  auto verified = verify_confined(process, {.host_uid = 1, .shell = process, .cgroup = ""});
   ::kill(pid, SIGKILL);
   EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
   ::close(pipe[0]);

@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 
+#include "base/file.h"
 #include "base/frame.h"
 #include "base/spawn.h"
 #include "sandbox/keeper.h"
@@ -75,6 +76,8 @@ class ZygoteTest : public testing::Test {
     options.config.filter = sandbox::compile_seccomp_policy().value();
     return options;
   }
+
+  static sandbox::Subject subject(int pidfd) { return {pid_of(pidfd).value(), pidfd}; }
 
   struct Confined {
     sandbox::Shell shell;
@@ -151,9 +154,13 @@ TEST_F(ZygoteTest, ClonesRunConfinedAndAnswerOnce) {
   Confined clone = make(**zygote, 4321);
   std::string payload;
   ASSERT_EQ(read_type(clone.connection.get(), payload), FrameType::kParked);
-  const sandbox::Expectation expected{keeper_->id_base() + 4321,
-                                      pid_of(clone.shell.pidfd()).value()};
-  const auto verified = sandbox::verify_confined(clone.process.pid(), expected);
+  sandbox::Expectation expected{keeper_->id_base() + 4321, subject(clone.shell.pidfd()), ""};
+  sandbox::Subject process = subject(clone.process.pidfd());
+  auto verified = sandbox::verify_confined(process, expected);
+  EXPECT_TRUE(verified) << verified.error().describe();
+  // As on a kernel that tells nothing through pidfds.
+  process.pidfd = expected.shell.pidfd = -1;
+  verified = sandbox::verify_confined(process, expected);
   EXPECT_TRUE(verified) << verified.error().describe();
   EXPECT_EQ(call(clone,
                  "import os\n"
@@ -165,7 +172,8 @@ TEST_F(ZygoteTest, ClonesRunConfinedAndAnswerOnce) {
 
 TEST_F(ZygoteTest, VerificationNoticesAMissingLayer) {
   // This very process is nobody's sandbox.
-  const auto self = sandbox::verify_confined(::getpid(), {0, ::getpid()});
+  const sandbox::Subject own{::getpid(), -1};
+  const auto self = sandbox::verify_confined(own, {0, own, ""});
   ASSERT_FALSE(self);
   EXPECT_NE(self.error().message.find("Seccomp"), std::string::npos) << self.error().describe();
   // A confined clone held against another sandbox's init.
@@ -174,12 +182,20 @@ TEST_F(ZygoteTest, VerificationNoticesAMissingLayer) {
   Confined one = make(**zygote, 4321), other = make(**zygote, 4322);
   std::string payload;
   ASSERT_EQ(read_type(one.connection.get(), payload), FrameType::kParked);
-  const auto wrong_shell = sandbox::verify_confined(
-      one.process.pid(), {keeper_->id_base() + 4321, pid_of(other.shell.pidfd()).value()});
-  EXPECT_FALSE(wrong_shell);
-  const auto wrong_uid = sandbox::verify_confined(
-      one.process.pid(), {keeper_->id_base() + 4322, pid_of(one.shell.pidfd()).value()});
-  EXPECT_FALSE(wrong_uid);
+  const auto complaint = [&](std::uint32_t uid, const Confined& shell, const std::string& cgroup) {
+    const auto verified =
+        sandbox::verify_confined(subject(one.process.pidfd()),
+                                 {keeper_->id_base() + uid, subject(shell.shell.pidfd()), cgroup});
+    return verified ? "" : verified.error().message;
+  };
+  EXPECT_EQ(complaint(4321, one, ""), "");
+  EXPECT_EQ(complaint(4321, other, ""),
+            "pid namespace is not as it must be: it is not the shell's");
+  EXPECT_TRUE(complaint(4322, one, "").starts_with("Uid is not"));
+  if (!read_file(AT_FDCWD, "/proc/self/cgroup").value_or("").contains("0::/")) {
+    GTEST_SKIP() << "no cgroup v2 to look at";
+  }
+  EXPECT_TRUE(complaint(4321, one, "slots/999").starts_with("cgroup is not"));
 }
 
 TEST_F(ZygoteTest, ChildZygotesHoldTheirParentsModulesAndMore) {
