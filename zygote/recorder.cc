@@ -16,7 +16,7 @@ namespace {
 
 /// Unchanged pages between two changed ones that are stored all the same: fewer mappings are worth
 /// more than memory that all copies share.
-constexpr std::uint64_t kBridge = 16 * kPage;
+constexpr std::uint64_t kBridge = 64 * kPage;
 
 /// What a copy has to map.
 struct Part {
@@ -178,6 +178,21 @@ std::vector<PageRange> without(const std::vector<PageRange>& ranges,
   return out;
 }
 
+/// One page of every stretch that the kernel maps together: reading it brings the others along
+/// (filemap_map_pages(), fault_around_bytes in debugfs, 64 KiB unless changed).
+std::vector<PageRange> thinned(const std::vector<PageRange>& ranges) {
+  constexpr std::uint64_t kFaultAround = 64 << 10;
+  std::vector<PageRange> out;
+  for (const auto& range : ranges) {
+    for (std::uint64_t at = range.begin; at < range.end;
+         at = at / kFaultAround * kFaultAround + kFaultAround) {
+      const bool same = !out.empty() && out.back().begin / kFaultAround == at / kFaultAround;
+      if (!same) out.push_back({at, at + kPage});
+    }
+  }
+  return out;
+}
+
 std::vector<PageRange> concatenated(std::vector<PageRange> a, const std::vector<PageRange>& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
@@ -253,13 +268,13 @@ Touched merged(const Touched& a, const Touched& b) {
 }
 
 Result<Fd> write_touches(const Touched& touched) {
+  const auto reads = thinned(touched.reads);
   std::vector<TouchRange> ranges;
-  for (const auto& kind : {touched.writes, touched.reads}) {
-    for (const auto& range : kind) ranges.push_back({range.begin, range.bytes()});
-  }
+  for (const auto& range : touched.writes) ranges.push_back({range.begin, range.bytes()});
+  for (const auto& range : reads) ranges.push_back({range.begin, range.bytes()});
   TouchHeader header;
   header.writes = static_cast<std::uint32_t>(touched.writes.size());
-  header.reads = static_cast<std::uint32_t>(touched.reads.size());
+  header.reads = static_cast<std::uint32_t>(reads.size());
   Fd list(::memfd_create("sock-touches", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!list || !write_exactly(list.get(), &header, sizeof header) ||
       !write_records(list.get(), ranges)) {

@@ -152,7 +152,7 @@ TEST_F(Neighbours, TheHostSeesAConfinedProcess) {
       EXPECT_EQ(status_field(pids[0], set), "0000000000000000") << set;
     }
     for (const char* ids : {"Uid", "Gid"}) {
-      EXPECT_EQ(status_field(pids[0], ids).find("0\t"), std::string::npos)
+      EXPECT_EQ(("\t" + status_field(pids[0], ids) + "\t").find("\t0\t"), std::string::npos)
           << ids << ": " << status_field(pids[0], ids);
     }
     const auto ours = processes_of(daemon().cgroup_parent(), daemon().folder());

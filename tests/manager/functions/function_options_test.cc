@@ -135,7 +135,7 @@ TEST(FunctionOptions, CapsRefuseAndNeverClip) {
       {R"({"cpu":2.5})", "cpu 2.5 is above this daemon's cap of 2 ([limits.max] cpu)"},
       {R"({"pids":513})", "pids 513 is above this daemon's cap of 512 ([limits.max] pids)"},
       {R"({"tmp":"513M"})", "tmp 513M is above this daemon's cap of 512M ([limits.max] tmp)"},
-      {R"({"keep_ready":9})", "keep_ready 9 is above this daemon's cap of 8 ([parked] max)"},
+      {R"({"keep_ready":65})", "keep_ready 65 is above this daemon's cap of 64 ([parked] max)"},
   };
   for (const auto& [flags, expected] : table) EXPECT_EQ(flag_error(flags), expected);
   const auto at_the_cap =
