@@ -61,6 +61,7 @@ Outcome<int> show_zygotes(Context& context) {
     print_document(context, answer->text);
   } else {
     print_zygotes(context.console.out, array_of(answer->fields, "zygotes"));
+    print_function_zygotes(context.console.out, array_of(answer->fields, "functions"));
   }
   return 0;
 }

@@ -115,4 +115,23 @@ void print_zygotes(std::ostream& out, const boost::json::array& zygotes) {
   table.print(out);
 }
 
+void print_function_zygotes(std::ostream& out, const boost::json::array& functions) {
+  if (functions.empty()) return;
+  Table table({{"FUNCTION"},
+               {"STATE"},
+               {"IMAGE", Align::kRight},
+               {"PARKED", Align::kRight},
+               {"CLONES", Align::kRight},
+               {"ERROR"}});
+  for (const auto& value : functions) {
+    const auto* const view = value.if_object();
+    if (view == nullptr) continue;
+    table.add({text_of(*view, "function"), text_of(*view, "state"),
+               human_bytes(integer_of(*view, "image_bytes")), text_of(*view, "parked"),
+               text_of(*view, "clones"), text_of(*view, "error")});
+  }
+  out << '\n';
+  table.print(out);
+}
+
 }  // namespace sock::cli

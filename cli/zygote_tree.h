@@ -10,4 +10,8 @@ namespace sock::cli {
 /// ring, are drawn as roots: nothing is left out and nothing twice.
 void print_zygotes(std::ostream& out, const boost::json::array& zygotes);
 
+/// Lists the functions that have zygotes of their own, or should (its "functions" array). Prints
+/// nothing when there are none.
+void print_function_zygotes(std::ostream& out, const boost::json::array& functions);
+
 }  // namespace sock::cli

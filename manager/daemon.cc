@@ -245,16 +245,24 @@ asio::awaitable<Result<>> Daemon::build_zygotes() {
   options.rotation.age = std::chrono::minutes(config_.zygotes.rotate_minutes);
   zygotes_ = std::make_unique<ZygoteTree>(executor_, std::move(options), catalogue_, *slots_,
                                           memory_worker_, *ledger_);
-  auto choose = [this](const std::vector<pkgcache::Package>& packages) -> Result<CloneRecipe> {
+  using Base = FunctionZygotes::Base;
+  auto choose = [this](const std::vector<pkgcache::Package>& packages) -> Result<Base> {
     auto choice = zygotes_->choose(packages);
     if (!choice) return std::unexpected(choice.error());
-    return choice->node->zygotes->recipe();
+    auto recipe = choice->node->zygotes->recipe();
+    if (!recipe) return std::unexpected(recipe.error());
+    return Base{std::move(*recipe), choice->node->packages()};
   };
-  code_ = std::make_unique<CodeCache>(executor_, *slots_, [choose] { return choose({}); });
+  code_ = std::make_unique<CodeCache>(executor_, *slots_, [choose]() -> Result<CloneRecipe> {
+    auto base = choose({});
+    if (!base) return std::unexpected(base.error());
+    return std::move(base->recipe);
+  });
   functions_ = std::make_unique<FunctionZygotes>(
       executor_,
       FunctionZygoteOptions{.automatic = config_.zygotes.functions,
                             .most = config_.zygotes.max_functions,
+                            .all_bytes = config_.zygotes.function_memory,
                             .stock = stock},
       *slots_, memory_worker_, *code_,
       [choose](const Function& function) { return choose(function.spec.packages); });

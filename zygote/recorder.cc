@@ -200,7 +200,7 @@ std::vector<PageRange> concatenated(std::vector<PageRange> a, const std::vector<
 
 }  // namespace
 
-std::uint64_t Touched::bytes() const { return total(writes) + total(reads); }
+std::uint64_t Touched::written_bytes() const { return total(writes); }
 
 Result<Fd> record_image(const ProcessMemory& zygote, const ProcessMemory& clone,
                         std::uint64_t limit) {

@@ -14,7 +14,7 @@ struct Touched {
   std::vector<PageRange> writes;  ///< its own by now
   std::vector<PageRange> reads;   ///< mapped, unchanged
 
-  [[nodiscard]] std::uint64_t bytes() const;
+  [[nodiscard]] std::uint64_t written_bytes() const;
 };
 
 /// An image (image.h) of what `clone` has and `zygote`, the sealed zygote it was cloned from, has

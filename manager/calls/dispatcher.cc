@@ -151,6 +151,7 @@ asio::awaitable<CallRecord> Dispatcher::invoke(std::shared_ptr<const Function> f
 std::unique_ptr<Clone> Dispatcher::take_parked(const Function& function, CallRecord& record) {
   auto clone = functions_.take(function);
   if (clone) {
+    record.zygote = functions_.packages(function);
     record.start = Start::kParked;
     return clone;
   }
@@ -169,6 +170,7 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::clone_now(const Func
   if (auto recipe = functions_.recipe(function)) {
     auto made = co_await make_clone(std::move(*recipe), slots_);
     if (made) {
+      record.zygote = functions_.packages(function);
       record.start = Start::kClone;
       co_return made;
     }

@@ -19,7 +19,7 @@ namespace {
 
 /// Calls whose pages are recorded; their union is what later clones populate.
 constexpr unsigned kRecordings = 3;
-/// Above this a function's calls differ too much for a recording to be worth its memory.
+/// Written pages are memory of every parked clone; above this a recording is not worth it.
 constexpr std::uint64_t kMostTouches = 16 << 20;
 /// {"errorType",…} of an import that failed.
 constexpr std::uint64_t kLargestAnswer = 1 << 20;
@@ -46,6 +46,7 @@ std::uint64_t allocated_bytes(int file) {
 struct FunctionZygotes::Source {
   std::shared_ptr<const Function> function;
   std::shared_ptr<zygote::Zygote> zygote;
+  std::string packages;  ///< of that zygote
   std::shared_ptr<const Fd> image;
   std::shared_ptr<const Fd> touches;
   std::optional<zygote::Touched> parked;  ///< what every clone of it has when it parks
@@ -130,7 +131,7 @@ void FunctionZygotes::start(const std::shared_ptr<const Function>& function) {
   if (entry->building || Clock::now() < entry->retry_at) return;
   if (entry->source) {
     const auto base = choose_(*function);
-    if (!base || base->zygote == entry->source->zygote) return;
+    if (!base || base->recipe.zygote == entry->source->zygote) return;
   } else if (alive() >= options_.most) {
     entry->error = "there are " + std::to_string(options_.most) + " function zygotes already";
     return;
@@ -166,7 +167,11 @@ asio::awaitable<void> FunctionZygotes::build(std::shared_ptr<Entry> entry) {
   entry->stock =
       std::make_shared<CloneStock>(executor_, options_.stock, make_one, bury_one, on_failure);
   entry->stock->set_min(std::max(entry->function->spec.keep_ready, options_.stock.min));
-  if (old) retire_stock(old);
+  if (old) {
+    // What it holds was restored from the image before: the same function, loaded earlier.
+    entry->stock->inherit(*old);
+    retire_stock(old);
+  }
   spdlog::info("function zygote {} is ready after {} ms: {} KiB of its own",
                entry->function->spec.name, micros_between(begin, Clock::now()) / 1000,
                allocated_bytes(entry->source->image->get()) >> 10);
@@ -174,17 +179,18 @@ asio::awaitable<void> FunctionZygotes::build(std::shared_ptr<Entry> entry) {
 
 asio::awaitable<Result<std::shared_ptr<FunctionZygotes::Source>>> FunctionZygotes::snapshot(
     std::shared_ptr<const Function> function) {
-  auto recipe = choose_(*function);
-  if (!recipe) co_return std::unexpected(recipe.error());
-  const auto zygote = recipe->zygote;
+  auto base = choose_(*function);
+  if (!base) co_return std::unexpected(base.error());
+  const auto zygote = base->recipe.zygote;
   // Unsealed memory cannot be told from memory that was freed and mapped again (recorder.h).
   if (!zygote->sealing().sealed) {
     co_return fail(Code::kInternal, "function zygote", "its package zygote is not sealed");
   }
-  recipe->function = function;
-  recipe->to_be_recorded = true;
-  recipe->discard_output = true;
-  auto clone = co_await make_clone(std::move(*recipe), slots_);
+  CloneRecipe recipe = std::move(base->recipe);
+  recipe.function = function;
+  recipe.to_be_recorded = true;
+  recipe.discard_output = true;
+  auto clone = co_await make_clone(std::move(recipe), slots_);
   if (!clone) co_return std::unexpected(clone.error());
 
   const pid_t pid = (*clone)->process.pid();
@@ -204,9 +210,8 @@ asio::awaitable<Result<std::shared_ptr<FunctionZygotes::Source>>> FunctionZygote
     judge_exception(record, loaded->json);
     image = fail(Code::kInvalid, "import", record.error->type + ": " + record.error->message);
   } else {
-    auto take = [&] {
-      return take_snapshot(zygote->process().pid(), pid, *before, options_.image_bytes);
-    };
+    const std::uint64_t limit = room(*function);
+    auto take = [&] { return take_snapshot(zygote->process().pid(), pid, *before, limit); };
     image = co_await worker_.run(take);
   }
   co_await bury_clone(std::move(*clone), slots_);
@@ -214,6 +219,7 @@ asio::awaitable<Result<std::shared_ptr<FunctionZygotes::Source>>> FunctionZygote
   auto source = std::make_shared<Source>();
   source->function = std::move(function);
   source->zygote = zygote;
+  source->packages = base->packages;
   source->image = std::make_shared<const Fd>(std::move(*image));
   co_return source;
 }
@@ -238,7 +244,7 @@ asio::awaitable<void> FunctionZygotes::record(std::shared_ptr<Source> source, co
   if (!touched) co_return;
   ++source->recordings;
   auto seen = zygote::merged(source->seen, zygote::difference(*touched, *source->parked));
-  if (seen.bytes() > kMostTouches) co_return;
+  if (seen.written_bytes() > kMostTouches) co_return;
   auto list = zygote::write_touches(seen);
   if (!list) co_return;
   source->seen = std::move(seen);
@@ -263,6 +269,23 @@ Result<CloneRecipe> FunctionZygotes::recipe(const Function& function) const {
     return fail(Code::kNotFound, "function zygote", "there is none");
   }
   return found->second->source->recipe();
+}
+
+std::uint64_t FunctionZygotes::room(const Function& function) const {
+  std::uint64_t used = 0;
+  for (const auto& [name, entry] : entries_) {
+    // The function's own is about to be replaced.
+    if (entry->source && name != function.spec.name) {
+      used += allocated_bytes(entry->source->image->get());
+    }
+  }
+  return std::min(options_.image_bytes, options_.all_bytes - std::min(used, options_.all_bytes));
+}
+
+std::string FunctionZygotes::packages(const Function& function) const {
+  const auto found = entries_.find(function.spec.name);
+  const bool ready = found != entries_.end() && found->second->source;
+  return ready ? found->second->source->packages : std::string();
 }
 
 void FunctionZygotes::fail_entry(Entry& entry, const Error& error) {

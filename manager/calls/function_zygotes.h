@@ -18,9 +18,10 @@
 namespace sock::manager {
 
 struct FunctionZygoteOptions {
-  bool automatic = true;    ///< for hot functions; those with keep_ready get one anyway
-  std::uint32_t most = 32;  ///< function zygotes at a time
+  bool automatic = true;                     ///< for hot functions; those with keep_ready get one
+  std::uint32_t most = 32;                   ///< function zygotes at a time
   std::uint64_t image_bytes = 256ULL << 20;  ///< most memory one may add to its package zygote
+  std::uint64_t all_bytes = 1ULL << 30;      ///< and all of them together
   CloneStockOptions stock;
 };
 
@@ -48,8 +49,12 @@ class FunctionZygotes {
     std::uint64_t clones = 0;
   };
 
-  /// Asks for the package zygote that suits a function best.
-  using Chooser = std::function<Result<CloneRecipe>(const Function&)>;
+  /// The package zygote that suits a function best, and its packages, "numpy,pandas".
+  struct Base {
+    CloneRecipe recipe;
+    std::string packages;
+  };
+  using Chooser = std::function<Result<Base>(const Function&)>;
 
   FunctionZygotes(boost::asio::any_io_executor executor, FunctionZygoteOptions options,
                   SlotStock& slots, Worker& worker, CodeCache& code, Chooser choose);
@@ -65,6 +70,9 @@ class FunctionZygotes {
 
   /// How to make one on demand; an error when the function has no zygote.
   [[nodiscard]] Result<CloneRecipe> recipe(const Function& function) const;
+
+  /// The packages of the zygote that the function's clones come from; empty when it has none.
+  [[nodiscard]] std::string packages(const Function& function) const;
 
   /// Starts what is wanted, follows package zygotes that were replaced, retires what has gone cold.
   /// To be called about once a second.
@@ -94,6 +102,8 @@ class FunctionZygotes {
   void retire(const std::string& name);
   void retire_stock(std::shared_ptr<CloneStock> stock);
   [[nodiscard]] bool wanted(const Function& function) const;
+  /// What one more image may take.
+  [[nodiscard]] std::uint64_t room(const Function& function) const;
   [[nodiscard]] std::size_t alive() const;
 
   boost::asio::any_io_executor executor_;

@@ -220,6 +220,7 @@ class Loader {
     in.flag("seal", config_.zygotes.seal);
     in.flag("functions", config_.zygotes.functions);
     in.number("max_functions", config_.zygotes.max_functions, {0, 1000});
+    in.size("function_memory", config_.zygotes.function_memory, {0, 1ULL << 40});
     in.number("replicas", config_.zygotes.replicas, {0, 1000});
     in.number("rotate_clones", config_.zygotes.rotate_clones, {0, 1'000'000'000});
     in.number("rotate_minutes", config_.zygotes.rotate_minutes, {0, 1'000'000});

@@ -76,6 +76,8 @@ struct Config {
     bool seal = true;                  ///< zygote/seal.h
     bool functions = true;             ///< hot functions get zygotes of their own
     std::uint32_t max_functions = 32;  ///< such zygotes at a time, keep_ready included
+    std::uint64_t function_memory = 1ULL
+                                    << 30;  ///< that all of them add to their packages' zygotes
     /// Copies of zygotes that cannot clone fast enough, of all zygotes together.
     std::uint32_t replicas = std::max(1U, std::thread::hardware_concurrency());
     std::uint32_t rotate_clones = 100'000;  ///< clones until all zygotes are replaced; 0 = never

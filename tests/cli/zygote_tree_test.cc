@@ -66,5 +66,26 @@ TEST(ZygoteTree, EmptyShowsTitles) {
             "ZYGOTE  ID  STATE  GEN  PID  MEMORY  SEALED  PARKED  CLONES  AGE  ERROR\n");
 }
 
+TEST(FunctionZygotes, AreListedWithTheirReasons) {
+  std::ostringstream out;
+  print_function_zygotes(
+      out,
+      boost::json::parse(
+          R"([{"function":"hot","state":"ready","image_bytes":1048576,"parked":2,"clones":9,"error":""},)"
+          R"(5,{"function":"odd","state":"failed","image_bytes":0,"parked":0,"clones":0,"error":"it leaves a thread"}])")
+          .as_array());
+  EXPECT_EQ(out.str(),
+            "\n"
+            "FUNCTION  STATE    IMAGE  PARKED  CLONES  ERROR\n"
+            "hot       ready   1.0 MB       2       9\n"
+            "odd       failed     0 B       0       0  it leaves a thread\n");
+}
+
+TEST(FunctionZygotes, NoneIsNothing) {
+  std::ostringstream out;
+  print_function_zygotes(out, {});
+  EXPECT_EQ(out.str(), "");
+}
+
 }  // namespace
 }  // namespace sock::cli

@@ -40,8 +40,8 @@ std::vector<PageRange> pages(std::initializer_list<std::pair<std::uint64_t, std:
 }
 
 TEST(Touched, CountsBytes) {
-  EXPECT_EQ(Touched{}.bytes(), 0U);
-  EXPECT_EQ((Touched{pages({{1, 3}, {7, 8}}), pages({{9, 10}})}).bytes(), 4 * kPage);
+  EXPECT_EQ(Touched{}.written_bytes(), 0U);
+  EXPECT_EQ((Touched{pages({{1, 3}, {7, 8}}), pages({{9, 10}})}).written_bytes(), 3 * kPage);
 }
 
 TEST(Touched, DifferenceIsWhatIsNew) {
@@ -81,7 +81,7 @@ TEST(Touched, PagesOfAProcessAreInOrderAndDisjoint) {
   ASSERT_TRUE(memory) << memory.error().describe();
   const auto touched = touched_pages(*memory);
   ASSERT_TRUE(touched) << touched.error().describe();
-  EXPECT_GT(touched->bytes(), 0U);
+  EXPECT_GT(touched->written_bytes(), 0U);
   for (const auto* const kind : {&touched->writes, &touched->reads}) {
     for (std::size_t i = 1; i < kind->size(); ++i) {
       EXPECT_LT((*kind)[i - 1].end, (*kind)[i].begin);
