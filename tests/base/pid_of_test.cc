@@ -1,5 +1,3 @@
-#include "base/process.h"
-
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -11,6 +9,8 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+
+#include "base/process.h"
 
 namespace sock {
 namespace {
