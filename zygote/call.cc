@@ -1,5 +1,6 @@
 #include "zygote/call.h"
 
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -18,9 +19,9 @@
 namespace sock::zygote {
 namespace {
 
-bool send_frame(FrameType type, std::uint64_t length) {
-  const FrameHeader header{FrameHeader::kMagic, static_cast<std::uint32_t>(type), length};
-  return write_exactly(kConnectionFd, &header, sizeof header);
+bool say_parked() {
+  const FrameHeader header{FrameHeader::kMagic, static_cast<std::uint32_t>(FrameType::kParked), 0};
+  return raw_write(kConnectionFd, &header, sizeof header);
 }
 
 /// Cuts the parts off a call's payload; false when the lengths do not add up.
@@ -81,7 +82,7 @@ Result<interpreter::Outcome> obey(FrameType type, const interpreter::Call& call)
 /// Reads one request and does it. The outcome's bytes belong to the interpreter.
 FrameType serve_request(Result<interpreter::Outcome>& outcome) {
   FrameHeader header;
-  if (!read_exactly(kConnectionFd, &header, sizeof header)) ::_exit(0);
+  if (!raw_read(kConnectionFd, &header, sizeof header)) ::_exit(0);
   if (header.magic != FrameHeader::kMagic) ::_exit(125);
   std::string payload(header.length, '\0');
   interpreter::Call call;
@@ -111,15 +112,15 @@ bool get_ready(Parking parking) {
     return false;
   }
   if (parking.touches && !populate(kTouchesFd)) return false;
-  ::close(kImageFd);
-  ::close(kTouchesFd);
+  ::syscall(SYS_close, kImageFd);
+  ::syscall(SYS_close, kTouchesFd);
   return true;
 }
 
 }  // namespace
 
 void serve_one_call(Parking parking) {
-  if (!get_ready(parking) || !send_frame(FrameType::kParked, 0)) ::_exit(125);
+  if (!get_ready(parking) || !say_parked()) ::_exit(125);
   serve_requests();
   // sockd may still look at this process's memory; it ends it.
   char byte = 0;

@@ -116,10 +116,21 @@ Result<> compare(const ProcessMemory& clone, const ProcessMemory& zygote, const 
                                                       : other->begin;
     const PageRange part{at, std::min(region.end, limit)};
     at = part.end;
+    // What waits for a call in a copy is the zygote's code on its own stack: an image may not touch
+    // either, or it would run ahead of its call.
+    const bool keep_off = covered && (other->special() || (other->protection & PROT_WRITE) == 0);
+    if (keep_off && !same(*other, region, part.begin)) {
+      return fail(Code::kInvalid, "snapshot",
+                  "it replaces what the interpreter runs on: " + describe(*other));
+    }
     if (covered && same(*other, region, part.begin)) {
       if (region.shared) continue;
       auto changed = changed_pages(clone, zygote, part);
       if (!changed) return std::unexpected(changed.error());
+      if (keep_off && !changed->empty()) {
+        return fail(Code::kInvalid, "snapshot",
+                    "it changes code or constants: " + describe(*other));
+      }
       for (const auto& range : bridged(*changed)) {
         out.changes.push_back({range, region.protection, true});
       }
@@ -131,6 +142,14 @@ Result<> compare(const ProcessMemory& clone, const ProcessMemory& zygote, const 
     if (auto added = add(clone, region, part, out.additions); !added) return added;
   }
   return {};
+}
+
+/// Whether a mapping lies where the zygote's stack is or may grow to.
+bool near_stack(const ProcessMemory& zygote, const Region& region) {
+  constexpr std::uint64_t kRoom = 1 << 20;
+  const auto stack = std::ranges::find(zygote.regions(), "[stack]", &Region::name);
+  if (stack == zygote.regions().end()) return false;
+  return region.end > stack->begin - kRoom && region.begin < stack->end;
 }
 
 std::uint64_t total(const std::vector<PageRange>& ranges) {
@@ -207,6 +226,10 @@ Result<Fd> record_image(const ProcessMemory& zygote, const ProcessMemory& clone,
   Difference difference;
   for (const auto& region : clone.regions()) {
     if (region.special()) continue;
+    if (near_stack(zygote, region)) {
+      return fail(Code::kInvalid, "snapshot",
+                  "it maps memory below the stack: " + describe(region));
+    }
     auto compared = compare(clone, zygote, region, difference);
     if (!compared) return std::unexpected(compared.error());
   }

@@ -20,7 +20,7 @@ constexpr std::size_t kBatch = 64;
 template <class T>
 bool read_at(int fd, T* out, std::size_t count, std::uint64_t offset) {
   const auto size = static_cast<ssize_t>(sizeof(T) * count);
-  return ::pread(fd, out, sizeof(T) * count, static_cast<off_t>(offset)) == size;
+  return ::syscall(SYS_pread64, fd, out, sizeof(T) * count, offset) == size;
 }
 
 /// Calls `use` with batches of the `count` records at `offset`.
@@ -53,7 +53,30 @@ bool map_parts(int image, std::uint32_t count, std::uint64_t offset) {
   return for_batches<ImageMap>(image, count, offset, map);
 }
 
+template <class Move>
+bool move_all(std::size_t size, Move move) {
+  for (std::size_t done = 0; done < size;) {
+    const long n = move(done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    done += static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
 }  // namespace
+
+bool raw_read(int fd, void* data, std::size_t size) {
+  return move_all(size, [&](std::size_t done) {
+    return ::syscall(SYS_read, fd, static_cast<char*>(data) + done, size - done);
+  });
+}
+
+bool raw_write(int fd, const void* data, std::size_t size) {
+  return move_all(size, [&](std::size_t done) {
+    return ::syscall(SYS_write, fd, static_cast<const char*>(data) + done, size - done);
+  });
+}
 
 bool restore_image(int image) {
   ImageHeader header;

@@ -71,6 +71,25 @@ INSTANTIATE_TEST_SUITE_P(
                 "behind: process "},
         Refusal{"ACpu", "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n",
                 "Cpus_allowed"},
+        Refusal{"ChangedCode",
+                "import ctypes\n"
+                "libc = ctypes.CDLL(None)\n"
+                "at = ctypes.cast(libc.wcsncat, ctypes.c_void_p).value\n"
+                "page = ctypes.c_void_p(at & ~4095)\n"
+                "assert libc.mprotect(page, 4096, 7) == 0\n"
+                "ctypes.memset(at, 0xc3, 1)\n"
+                "assert libc.mprotect(page, 4096, 5) == 0\n",
+                "changes code or constants"},
+        Refusal{"MemoryBelowTheStack",
+                "import ctypes\n"
+                "libc = ctypes.CDLL(None)\n"
+                "libc.mmap.restype = ctypes.c_void_p\n"
+                "line = [l for l in open('/proc/self/maps') if l.endswith('[stack]\\n')][0]\n"
+                "at = int(line.split('-')[0], 16) - (512 << 10)\n"
+                "got = libc.mmap(ctypes.c_void_p(at), 4096, 3, 0x32, -1, 0)\n"
+                "assert got == at\n"
+                "ctypes.memset(at, 1, 1)\n",
+                "below the stack"},
         Refusal{"AnAlarm", "import signal\nsignal.alarm(99)\n", "a timer running"},
         Refusal{"ATimer", "import signal\nsignal.setitimer(signal.ITIMER_VIRTUAL, 99)\n",
                 "a timer running"},
