@@ -37,9 +37,17 @@ PyObject* keep_random(PyObject* /*module*/, PyObject* arguments) {
       zygote::keep_random(static_cast<std::uintptr_t>(address), static_cast<std::size_t>(length)));
 }
 
-PyObject* remember_pid(PyObject* /*module*/, PyObject* pid) {
-  g_settled_pids.push_back(static_cast<pid_t>(PyLong_AsLong(pid)));
+PyObject* remember_pid(PyObject* /*module*/, PyObject* /*arguments*/) {
+  g_settled_pids.push_back(::getpid());
   Py_RETURN_NONE;
+}
+
+bool has_known_pid() {
+  return std::ranges::find(g_settled_pids, ::getpid()) != g_settled_pids.end();
+}
+
+PyObject* pid_is_known(PyObject* /*module*/, PyObject* /*arguments*/) {
+  return PyBool_FromLong(has_known_pid() ? 1 : 0);
 }
 
 PyObject* count_libraries(PyObject* /*module*/, PyObject* /*arguments*/) {
@@ -55,7 +63,8 @@ PyObject* count_libraries(PyObject* /*module*/, PyObject* /*arguments*/) {
 PyMethodDef g_functions[] = {{"count_libraries", count_libraries, METH_NOARGS, nullptr},
                              {"peek", peek, METH_VARARGS, nullptr},
                              {"keep_random", keep_random, METH_VARARGS, nullptr},
-                             {"remember_pid", remember_pid, METH_O, nullptr},
+                             {"pid_is_known", pid_is_known, METH_NOARGS, nullptr},
+                             {"remember_pid", remember_pid, METH_NOARGS, nullptr},
                              {nullptr, nullptr, 0, nullptr}};
 
 /// Takes the pending exception as "Type: message".
@@ -196,8 +205,7 @@ Result<> settle() {
 
 Result<> after_clone() {
   if (!renew_randomness()) return fail_errno("getrandom", "in a clone");
-  const bool known_pid = std::ranges::find(g_settled_pids, ::getpid()) != g_settled_pids.end();
-  return g_work_in_clones || known_pid ? call_runtime("after_clone") : Result<>{};
+  return g_work_in_clones || has_known_pid() ? call_runtime("after_clone") : Result<>{};
 }
 
 Result<Outcome> run(const Call& call) {

@@ -56,7 +56,8 @@ Result<std::vector<Region>> parse(const std::string& maps) {
 bool is_kind(ProcessMemory::Pages kind, std::uint64_t entry) {
   const bool present = (entry & kPresent) != 0;
   const bool own = (entry & kFileOrShared) == 0 && (entry & kExclusive) != 0;
-  return present && own == (kind == ProcessMemory::Pages::kOwn);
+  return present &&
+         (kind == ProcessMemory::Pages::kPresent || own == (kind == ProcessMemory::Pages::kOwn));
 }
 
 }  // namespace

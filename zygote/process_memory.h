@@ -44,8 +44,9 @@ class ProcessMemory {
   [[nodiscard]] const std::vector<Region>& regions() const { return regions_; }
 
   enum class Pages {
-    kOwn,     ///< private to the process: written since it was cloned, or shared with nobody
-    kMapped,  ///< in its page table, but the same for others: only read so far
+    kOwn,      ///< private to the process: written since it was cloned, or shared with nobody
+    kMapped,   ///< in its page table, but the same for others: only read so far
+    kPresent,  ///< either
   };
   /// Those pages of [begin, end) as ranges. kInvalid when some are swapped out.
   [[nodiscard]] Result<std::vector<PageRange>> pages(Pages kind, std::uint64_t begin,

@@ -92,15 +92,10 @@ Result<> add(const ProcessMemory& clone, const Region& region, PageRange range,
     out.push_back({range, region.protection, true});
     return {};
   }
-  std::vector<PageRange> touched;
-  for (const auto kind : {ProcessMemory::Pages::kOwn, ProcessMemory::Pages::kMapped}) {
-    auto pages = clone.pages(kind, range.begin, range.end);
-    if (!pages) return std::unexpected(pages.error());
-    touched.insert(touched.end(), pages->begin(), pages->end());
-  }
-  std::ranges::sort(touched, {}, &PageRange::begin);
+  auto touched = clone.pages(ProcessMemory::Pages::kPresent, range.begin, range.end);
+  if (!touched) return std::unexpected(touched.error());
   out.push_back({range, region.protection, false});
-  for (const auto& part : bridged(touched)) out.push_back({part, region.protection, true});
+  for (const auto& part : bridged(*touched)) out.push_back({part, region.protection, true});
   return {};
 }
 
@@ -119,11 +114,12 @@ Result<> compare(const ProcessMemory& clone, const ProcessMemory& zygote, const 
     // What waits for a call in a copy is the zygote's code on its own stack: an image may not touch
     // either, or it would run ahead of its call.
     const bool keep_off = covered && (other->special() || (other->protection & PROT_WRITE) == 0);
-    if (keep_off && !same(*other, region, part.begin)) {
+    const bool inherited = covered && same(*other, region, part.begin);
+    if (keep_off && !inherited) {
       return fail(Code::kInvalid, "snapshot",
                   "it replaces what the interpreter runs on: " + describe(*other));
     }
-    if (covered && same(*other, region, part.begin)) {
+    if (inherited) {
       if (region.shared) continue;
       auto changed = changed_pages(clone, zygote, part);
       if (!changed) return std::unexpected(changed.error());
@@ -277,6 +273,12 @@ Result<Touched> touched_pages(const ProcessMemory& process) {
     out.reads.insert(out.reads.end(), mapped->begin(), mapped->end());
   }
   return Touched{joined(std::move(out.writes)), joined(std::move(out.reads))};
+}
+
+Result<Touched> touched_pages(pid_t process) {
+  auto memory = ProcessMemory::open(process);
+  if (!memory) return std::unexpected(memory.error());
+  return touched_pages(*memory);
 }
 
 Touched difference(const Touched& later, const Touched& earlier) {

@@ -30,6 +30,7 @@ struct Touched {
 
 /// All pages in a process's page table, its stack's too.
 [[nodiscard]] Result<Touched> touched_pages(const ProcessMemory& process);
+[[nodiscard]] Result<Touched> touched_pages(pid_t process);
 
 /// What `later` has beyond `earlier`.
 [[nodiscard]] Touched difference(const Touched& later, const Touched& earlier);

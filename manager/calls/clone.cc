@@ -108,14 +108,15 @@ asio::awaitable<Result<>> confine(Clone& clone, SlotStock& slots) {
   co_return sandbox::verify_confined({clone.process.pid(), clone.process.pidfd()}, expected);
 }
 
-asio::awaitable<Result<>> attach(Clone& clone, const Function& function,
+asio::awaitable<Result<>> attach(Clone& clone, std::shared_ptr<const Function> function,
                                  Clock::time_point deadline) {
-  auto folder = open_fd(AT_FDCWD, function.code.string(), O_PATH | O_DIRECTORY);
+  auto folder = open_fd(AT_FDCWD, function->code.string(), O_PATH | O_DIRECTORY);
   if (!folder) co_return std::unexpected(folder.error());
   auto task = sandbox::task_mount(folder->get());
   if (!task) co_return std::unexpected(task.error());
-  co_return co_await clone.slot->shell.attach(std::move(*task), function.spec.limits.tmp_bytes,
-                                              deadline);
+  const std::uint64_t tmp_bytes = function->spec.limits.tmp_bytes;
+  clone.function = std::move(function);
+  co_return co_await clone.slot->shell.attach(std::move(*task), tmp_bytes, deadline);
 }
 
 }  // namespace
@@ -162,11 +163,10 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(CloneRecipe recipe, S
                                        std::move(pipes->connection), std::move(pipes->log));
   auto confined = co_await confine(*clone, slots);
   if (confined && recipe.function) {
-    confined = co_await attach(*clone, *recipe.function, Clock::now() + kParkTimeout);
-    clone->function = std::move(recipe.function);
+    confined = co_await attach(*clone, std::move(recipe.function), Clock::now() + kParkTimeout);
   }
   if (confined) co_return clone;
-  co_await slots.bury(std::move(clone->slot), std::move(clone->process));
+  co_await bury_clone(std::move(clone), slots);
   co_return std::unexpected(confined.error());
 }
 
@@ -174,9 +174,7 @@ asio::awaitable<Result<>> dedicate(Clone& clone, std::shared_ptr<const Function>
                                    Clock::time_point deadline) {
   auto limited = clone.slot->cgroup.set_limits(function->spec.limits);
   if (!limited) co_return limited;
-  auto attached = co_await attach(clone, *function, deadline);
-  clone.function = std::move(function);
-  co_return attached;
+  co_return co_await attach(clone, std::move(function), deadline);
 }
 
 asio::awaitable<void> bury_clone(std::unique_ptr<Clone> clone, SlotStock& slots) {

@@ -56,6 +56,7 @@ struct Dispatcher::Running {
   std::shared_ptr<const Function> function;
   std::string id;
   std::unique_ptr<Clone> clone;
+  bool loaded = false;  ///< the clone came from the function's own zygote
   Clock::time_point deadline;
   asio::steady_timer alarm;
   Ending ending = Ending::kNone;
@@ -115,7 +116,8 @@ asio::awaitable<CallRecord> Dispatcher::invoke(std::shared_ptr<const Function> f
   running_[id] = call;
   if (cancelled) call->end(Ending::kCancelled);
   Result<> prepared;
-  if (!call->clone->function) {
+  call->loaded = call->clone->function != nullptr;
+  if (!call->loaded) {
     prepared = co_await dedicate(*call->clone, function, call->deadline);
   }
   record.create_us = micros_between(admitted, Clock::now());
@@ -209,7 +211,7 @@ asio::awaitable<void> Dispatcher::run(std::shared_ptr<Running> call, std::string
     const auto alive = weak.lock();
     if (!error && alive) alive->end(Ending::kTimeout);
   });
-  const CallParts parts{call->id, event, code_.get(call->function)};
+  const CallParts parts{call->id, event, call->loaded ? "" : code_.get(call->function)};
   auto sent = co_await send_call(call->clone->connection, zygote::FrameType::kCall,
                                  call->function.get(), parts, call->deadline);
   if (!sent) co_return;
@@ -250,7 +252,6 @@ asio::awaitable<void> Dispatcher::collect_logs(std::shared_ptr<Running> call) {
 }
 
 asio::awaitable<CallRecord> Dispatcher::settle(std::shared_ptr<Running> call, CallRecord record) {
-  ++settling_;
   Clone& clone = *call->clone;
   const bool stands = call->ending == Ending::kNone && (record.error || !record.result.empty());
   if (clone.on_answered && stands) co_await clone.on_answered(clone);

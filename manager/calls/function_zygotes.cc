@@ -7,6 +7,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include "manager/calls/back_off.h"
 #include "manager/calls/errand.h"
 #include "manager/calls/snapshot.h"
 #include "manager/calls/verdict.h"
@@ -24,16 +25,6 @@ constexpr std::uint64_t kMostTouches = 16 << 20;
 /// {"errorType",…} of an import that failed.
 constexpr std::uint64_t kLargestAnswer = 1 << 20;
 constexpr Millis kMostImport{60'000};
-/// Code that could not be a zygote will most likely not be one in a minute either.
-constexpr Millis kBackOff{60'000};
-constexpr Millis kShortBackOff{500};
-constexpr unsigned kMostDoublings = 6;
-
-Result<zygote::Touched> touched_by(pid_t pid) {
-  auto memory = zygote::ProcessMemory::open(pid);
-  if (!memory) return std::unexpected(memory.error());
-  return zygote::touched_pages(*memory);
-}
 
 std::uint64_t allocated_bytes(int file) {
   struct stat info {};
@@ -228,7 +219,7 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> FunctionZygotes::make(
     std::shared_ptr<Source> source) {
   auto clone = co_await make_clone(source->recipe(), slots_);
   if (clone && !source->parked) {
-    auto look = [&clone] { return touched_by((*clone)->process.pid()); };
+    auto look = [&clone] { return zygote::touched_pages((*clone)->process.pid()); };
     if (auto touched = co_await worker_.run(look)) source->parked = std::move(*touched);
   }
   if (clone && source->recordings < kRecordings) {
@@ -239,7 +230,7 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> FunctionZygotes::make(
 
 asio::awaitable<void> FunctionZygotes::record(std::shared_ptr<Source> source, const Clone& clone) {
   if (!source->parked || source->recordings >= kRecordings) co_return;
-  auto look = [&clone] { return touched_by(clone.process.pid()); };
+  auto look = [&clone] { return zygote::touched_pages(clone.process.pid()); };
   const auto touched = co_await worker_.run(look);
   if (!touched) co_return;
   ++source->recordings;
@@ -251,24 +242,27 @@ asio::awaitable<void> FunctionZygotes::record(std::shared_ptr<Source> source, co
   source->touches = std::make_shared<const Fd>(std::move(*list));
 }
 
-std::unique_ptr<Clone> FunctionZygotes::take(const Function& function) {
+FunctionZygotes::Entry* FunctionZygotes::ready(const Function& function) const {
   const auto found = entries_.find(function.spec.name);
-  if (found == entries_.end() || !found->second->stock ||
+  if (found == entries_.end() || !found->second->source ||
       found->second->function->generation != function.generation) {
     return nullptr;
   }
-  auto clone = found->second->stock->take();
-  if (clone) ++found->second->clones;
+  return found->second.get();
+}
+
+std::unique_ptr<Clone> FunctionZygotes::take(const Function& function) {
+  Entry* const entry = ready(function);
+  if (entry == nullptr) return nullptr;
+  auto clone = entry->stock->take();
+  if (clone) ++entry->clones;
   return clone;
 }
 
 Result<CloneRecipe> FunctionZygotes::recipe(const Function& function) const {
-  const auto found = entries_.find(function.spec.name);
-  if (found == entries_.end() || !found->second->source ||
-      found->second->function->generation != function.generation) {
-    return fail(Code::kNotFound, "function zygote", "there is none");
-  }
-  return found->second->source->recipe();
+  const Entry* const entry = ready(function);
+  if (entry == nullptr) return fail(Code::kNotFound, "function zygote", "there is none");
+  return entry->source->recipe();
 }
 
 std::uint64_t FunctionZygotes::room(const Function& function) const {
@@ -283,16 +277,14 @@ std::uint64_t FunctionZygotes::room(const Function& function) const {
 }
 
 std::string FunctionZygotes::packages(const Function& function) const {
-  const auto found = entries_.find(function.spec.name);
-  const bool ready = found != entries_.end() && found->second->source;
-  return ready ? found->second->source->packages : std::string();
+  const Entry* const entry = ready(function);
+  return entry == nullptr ? std::string() : entry->source->packages;
 }
 
 void FunctionZygotes::fail_entry(Entry& entry, const Error& error) {
   if (stopping_) return;
   entry.error = error.describe();
-  const Millis base = error.code == Code::kInvalid ? kBackOff : kShortBackOff;
-  entry.retry_at = Clock::now() + base * (1U << std::min(entry.failures, kMostDoublings));
+  entry.retry_at = Clock::now() + zygote_back_off(error, entry.failures);
   ++entry.failures;
   entry.source.reset();
   if (auto stock = std::exchange(entry.stock, nullptr)) retire_stock(std::move(stock));

@@ -90,6 +90,8 @@ class FunctionZygotes {
   struct Entry;
   struct Source;
 
+  /// The entry with a zygote and a stock for just this generation; null when there is none.
+  [[nodiscard]] Entry* ready(const Function& function) const;
   void start(const std::shared_ptr<const Function>& function);
   [[nodiscard]] boost::asio::awaitable<void> build(std::shared_ptr<Entry> entry);
   [[nodiscard]] boost::asio::awaitable<Result<std::shared_ptr<Source>>> snapshot(

@@ -13,14 +13,8 @@ constexpr std::uint64_t kTrialAnswer = 4096;
 constexpr Millis kTrialTimeout{10'000};
 constexpr std::string_view kTrialEvent = R"({"n": 1})";
 
-Result<zygote::Touched> touched_by(pid_t pid) {
-  auto memory = zygote::ProcessMemory::open(pid);
-  if (!memory) return std::unexpected(memory.error());
-  return zygote::touched_pages(*memory);
-}
-
 asio::awaitable<Result<zygote::Touched>> try_out(Clone& clone, Worker& worker) {
-  auto look = [&clone] { return touched_by(clone.process.pid()); };
+  auto look = [&clone] { return zygote::touched_pages(clone.process.pid()); };
   const auto parked = co_await worker.run(look);
   if (!parked) co_return parked;
   auto reply = co_await run_errand(clone, zygote::FrameType::kCall, nullptr,

@@ -8,6 +8,8 @@
 #include <set>
 #include <string>
 
+#include "manager/calls/back_off.h"
+
 namespace sock::manager {
 
 namespace asio = boost::asio;
@@ -80,7 +82,7 @@ bool ZygoteRotation::all_renewed() const {
 }
 
 void ZygoteRotation::failed(const ZygoteNode& node, const Error& error) {
-  const Millis pause = kBackOff * (1U << std::min(failures_, kMostDoublings));
+  const Millis pause = back_off(kBackOff, failures_, kMostDoublings);
   ++failures_;
   retry_at_ = Clock::now() + pause;
   spdlog::warn("zygote {} stays of generation {}, next try in {} s: {}", node.name(),

@@ -9,6 +9,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "manager/calls/back_off.h"
 #include "pkgcache/match.h"
 
 namespace sock::manager {
@@ -16,11 +17,6 @@ namespace sock::manager {
 namespace asio = boost::asio;
 
 namespace {
-
-/// A package that cannot be a zygote will most likely not be one in a minute either.
-constexpr Millis kPackageBackOff{60'000};
-constexpr Millis kBackOff{500};
-constexpr unsigned kMostDoublings = 6;
 
 /// How long a new generation waits for an idle CPU before it starts a zygote anyway.
 constexpr Millis kPatience{5'000};
@@ -245,8 +241,7 @@ void ZygoteTree::stop_behind(std::shared_ptr<CloneStock> stock) {
 void ZygoteTree::mark_failed(ZygoteNode& node, const Error& error) {
   if (stopping_ || node.state == ZygoteNode::State::kFailed) return;
   node.error = error.describe();
-  const Millis base = error.code == Code::kInvalid ? kPackageBackOff : kBackOff;
-  node.retry_at = Clock::now() + base * (1U << std::min(node.failures, kMostDoublings));
+  node.retry_at = Clock::now() + zygote_back_off(error, node.failures);
   ++node.failures;
   spdlog::warn("zygote {} is out of service: {}", node.name(), node.error);
   take_out_of_service(node);

@@ -46,6 +46,20 @@ TEST_F(Lifecycle, StopsCleanly) {
   expect_nothing_left(daemon);
 }
 
+TEST_F(Lifecycle, StopsAtOnceWhenItsCallsAreSettled) {
+  Daemon daemon;
+  const auto started = daemon.start();
+  ASSERT_TRUE(started) << started.error().describe();
+  Api api(daemon.socket());
+  ASSERT_DEPLOYED(api.deploy("kept", kConstant));
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(api.invoke("kept").status, 200);
+  const auto begin = Clock::now();
+  EXPECT_EQ(daemon.stop(), 0);
+  // It waits two seconds for sandboxes that are being taken apart, and there are none.
+  EXPECT_LT(micros_between(begin, Clock::now()), 1'500'000);
+  expect_nothing_left(daemon);
+}
+
 TEST_F(Lifecycle, StopsWhileZygotesAreStarting) {
   // The default sets (numpy, pandas) are being imported for the whole of this time.
   for (const int wait_ms : {0, 50, 150, 300, 600}) {

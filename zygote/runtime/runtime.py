@@ -76,7 +76,6 @@ _numpy_generators = []
 _kept = []  # those whose memory is renewed must never be freed
 _thread_setters = {}
 _libraries_seen = 0
-_settled_pids = set()
 
 
 def import_modules(names):
@@ -163,22 +162,19 @@ def settle():
 
 
 def _freeze():
-    # This and keep_random(), peek() and count_libraries() are interpreter.cc's.
-    remember_pid(os.getpid())
-    _settled_pids.add(os.getpid())
+    # This and keep_random(), peek(), pid_is_known() and count_libraries() are interpreter.cc's.
+    remember_pid()
     gc.freeze()
 
 
 def _note_generators():
     """Adds the generators made since the heap was last frozen: gc.get_objects() leaves frozen
     objects out."""
-    random_type = getattr(sys.modules.get("random"), "Random", ())
-    system_random = getattr(sys.modules.get("random"), "SystemRandom", ())
     numpy_random = sys.modules.get("numpy.random")
     generator_type = getattr(numpy_random, "Generator", ())
     state_type = getattr(numpy_random, "RandomState", ())
     for candidate in gc.get_objects():
-        if isinstance(candidate, random_type) and not isinstance(candidate, system_random):
+        if isinstance(candidate, random.Random) and not isinstance(candidate, random.SystemRandom):
             _random_objects.append(candidate)
         elif isinstance(candidate, (generator_type, state_type)):
             _numpy_generators.append(candidate)
@@ -244,7 +240,7 @@ def restore_uniqueness():
         sys.modules["numpy.random"].Generator.__init__(generator, bits)
     # OpenSSL notices a fork by getpid() alone (RAND_DRBG(7)). No zygote should have had this pid in
     # its namespace (sandbox/init_main.cc sees to it); if one had, OpenSSL must be told.
-    if os.getpid() in _settled_pids and "ssl" in sys.modules:
+    if pid_is_known() and "ssl" in sys.modules:
         sys.modules["ssl"].RAND_add(os.urandom(48), 48.0)
     process = sys.modules.get("multiprocessing.process")
     if process is not None:
@@ -375,15 +371,15 @@ def compile_handler(handler):
         return b""
 
 
-def _import(name, folder, code):
-    """importlib.import_module(name) for a plain module file in `folder`, the common case, without
+def _import(name, code):
+    """importlib.import_module(name) for a plain module file of the task, the common case, without
     the search through finders and caches, which costs a clone three times as much as compiling.
     `code` is what compile_handler() made of it, or empty."""
-    path = folder + "/" + name + ".py"
+    path = f"{TASK}/{name}.py"
     if code:
         code = marshal.loads(code)
     else:
-        source = _read_source(name, folder)
+        source = _read_source(name, TASK)
         if source is None:
             return importlib.import_module(name)
         code = _compile(source, path)
@@ -401,13 +397,13 @@ def _import(name, folder, code):
     return sys.modules[name]
 
 
-def _load(handler, code=b"", folder=TASK):
+def _load(handler, code):
     module_name, _, function_name = handler.rpartition(".")
     # A path entry that did not exist when the importer first looked is remembered as empty.
-    sys.path_importer_cache.pop(folder, None)
-    sys.path.insert(0, folder)
-    os.chdir(folder)
-    module = _import(module_name, folder, code)
+    sys.path_importer_cache.pop(TASK, None)
+    sys.path.insert(0, TASK)
+    os.chdir(TASK)
+    module = _import(module_name, code)
     function = getattr(module, function_name, None)
     if not callable(function):
         raise HandlerNotFound(f"module {module_name!r} has no function {function_name!r}")
