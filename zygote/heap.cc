@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <malloc.h>
-#include <sys/mman.h>
 
 #include <cinttypes>
 #include <cstdint>
@@ -11,13 +10,12 @@
 #include <string>
 
 #include "base/file.h"
+#include "zygote/huge_pages.h"
 
 namespace sock::zygote {
 namespace {
 
-constexpr std::uint64_t kHugePage = 2 << 20;
 constexpr std::size_t kLargestMaps = 8 << 20;
-constexpr int kMadvCollapse = 25;  // MADV_COLLAPSE, newer than this glibc
 
 /// Private writable memory that belongs to no file: brk heap and anonymous mappings.
 bool is_heap(const std::string& line) {
@@ -37,10 +35,7 @@ void collapse_heap() {
     if (!is_heap(line) || std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64, &begin, &end) != 2) {
       continue;
     }
-    begin = (begin + kHugePage - 1) / kHugePage * kHugePage;
-    end = end / kHugePage * kHugePage;
-    // A failure costs speed, nothing else: old kernel, no free huge page, a hole.
-    if (begin < end) (void)::madvise(reinterpret_cast<void*>(begin), end - begin, kMadvCollapse);
+    collapse_memory(begin, end);
   }
 }
 

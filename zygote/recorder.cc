@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/frame.h"
+#include "zygote/huge_pages.h"
 #include "zygote/image.h"
 
 namespace sock::zygote {
@@ -247,10 +248,11 @@ Result<Fd> record_image(const ProcessMemory& zygote, const ProcessMemory& clone,
                 "its memory of " + std::to_string(offset >> 20) + " MiB is more than the " +
                     std::to_string(limit >> 20) + " MiB allowed");
   }
+  const std::uint64_t file_bytes = whole_huge_pages(offset);
   Fd image(::memfd_create("sock-image", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!image || !write_exactly(image.get(), &header, sizeof header) ||
       !write_records(image.get(), maps) ||
-      ::ftruncate(image.get(), static_cast<off_t>(offset)) < 0) {
+      ::ftruncate(image.get(), static_cast<off_t>(file_bytes)) < 0) {
     return fail_errno("write", "image of a clone");
   }
   for (const auto& map : maps) {
@@ -258,6 +260,7 @@ Result<Fd> record_image(const ProcessMemory& zygote, const ProcessMemory& clone,
     auto copied = clone.copy(map.address, map.bytes, image.get(), map.offset);
     if (!copied) return std::unexpected(copied.error());
   }
+  collapse_file(image.get(), file_bytes);
   return sealed_off(std::move(image));
 }
 

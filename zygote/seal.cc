@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "zygote/huge_pages.h"
 #include "zygote/seal_plan.h"
 
 namespace sock::zygote {
@@ -108,10 +109,13 @@ Result<Seal> seal_memory(std::span<const int> ancestors) {
     if (piece.source != Piece::Source::kImage || copy_out(seal.image.get(), piece)) continue;
     return fail(Code::kInvalid, "seal", std::string("memory cannot be copied: ") + strerror(errno));
   }
+  const std::uint64_t file_bytes = whole_huge_pages(seal.bytes);
   if (!has_no_holes(seal.image.get(), seal.bytes) ||
+      ::ftruncate(seal.image.get(), static_cast<off_t>(file_bytes)) < 0 ||
       ::fcntl(seal.image.get(), F_ADD_SEALS, kSeals) < 0) {
     return fail(Code::kInvalid, "seal", "the image is incomplete");
   }
+  collapse_file(seal.image.get(), file_bytes);
   // After the copies, so that a byte written since then shows as a difference below. From here to
   // the last checksum nothing may be written but the stack and the scratch memory: writes would be
   // lost.
