@@ -48,6 +48,12 @@ bool parse_header(std::string_view line, Mapping& mapping) {
   return true;
 }
 
+std::uint64_t* size_field(Mapping& mapping, std::string_view name) {
+  if (name == "Rss") return &mapping.resident;
+  if (name == "Anonymous") return &mapping.anonymous;
+  return name == "Swap" ? &mapping.swapped : nullptr;
+}
+
 /// "Anonymous:      12 kB"
 bool parse_field(std::string_view line, Mapping& mapping) {
   const auto colon = line.find(':');
@@ -55,10 +61,10 @@ bool parse_field(std::string_view line, Mapping& mapping) {
   std::string_view value = without_leading_spaces(line.substr(colon + 1));
   if (name == "VmFlags") {
     mapping.flags = value;
-  } else if (name == "Anonymous" || name == "Swap") {
+  } else if (std::uint64_t* const bytes = size_field(mapping, name); bytes != nullptr) {
     std::uint64_t kilobytes = 0;
     if (!take_number(value, 10, ' ', kilobytes)) return false;
-    (name == "Swap" ? mapping.swapped : mapping.anonymous) = kilobytes << 10;
+    *bytes = kilobytes << 10;
   }
   return true;
 }

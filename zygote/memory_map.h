@@ -15,6 +15,7 @@ struct Mapping {
   std::uint64_t device = 0;     ///< as makedev(3) composes it
   std::uint64_t inode = 0;      ///< 0 when there is no file
   std::string_view name;        ///< path, "[heap]" and the like, or empty; points into the text
+  std::uint64_t resident = 0;   ///< bytes in its page table
   std::uint64_t anonymous = 0;  ///< bytes in memory that are this process's own, not a file's
   std::uint64_t swapped = 0;    ///< bytes of them that are swapped out
   std::string_view flags;       ///< VmFlags, two letters each, e.g. "rd wr mr mw me ac"

@@ -195,13 +195,19 @@ std::vector<PageRange> without(const std::vector<PageRange>& ranges,
 }
 
 /// One page of every stretch that the kernel maps together: reading it brings the others along
-/// (filemap_map_pages(), fault_around_bytes in debugfs, 64 KiB unless changed).
+/// (filemap_map_pages(), fault_around_bytes in debugfs, 64 KiB unless changed). A huge page as a
+/// whole: it is one step for the kernel, and if it is not one in the next process, not a gap.
 std::vector<PageRange> thinned(const std::vector<PageRange>& ranges) {
   constexpr std::uint64_t kFaultAround = 64 << 10;
   std::vector<PageRange> out;
   for (const auto& range : ranges) {
     for (std::uint64_t at = range.begin; at < range.end;
          at = at / kFaultAround * kFaultAround + kFaultAround) {
+      if (at % kHugePage == 0 && range.end - at >= kHugePage) {
+        out.push_back({at, at + kHugePage});
+        at += kHugePage - kFaultAround;
+        continue;
+      }
       const bool same = !out.empty() && out.back().begin / kFaultAround == at / kFaultAround;
       if (!same) out.push_back({at, at + kPage});
     }
@@ -248,11 +254,9 @@ Result<Fd> record_image(const ProcessMemory& zygote, const ProcessMemory& clone,
                 "its memory of " + std::to_string(offset >> 20) + " MiB is more than the " +
                     std::to_string(limit >> 20) + " MiB allowed");
   }
-  const std::uint64_t file_bytes = whole_huge_pages(offset);
   Fd image(::memfd_create("sock-image", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!image || !write_exactly(image.get(), &header, sizeof header) ||
-      !write_records(image.get(), maps) ||
-      ::ftruncate(image.get(), static_cast<off_t>(file_bytes)) < 0) {
+  if (!image || !grow_in_huge_pages(image.get(), offset) ||
+      !write_exactly(image.get(), &header, sizeof header) || !write_records(image.get(), maps)) {
     return fail_errno("write", "image of a clone");
   }
   for (const auto& map : maps) {
@@ -260,7 +264,6 @@ Result<Fd> record_image(const ProcessMemory& zygote, const ProcessMemory& clone,
     auto copied = clone.copy(map.address, map.bytes, image.get(), map.offset);
     if (!copied) return std::unexpected(copied.error());
   }
-  collapse_file(image.get(), file_bytes);
   return sealed_off(std::move(image));
 }
 

@@ -42,10 +42,10 @@ bool copy_out(int image, const Piece& piece) {
   return true;
 }
 
-bool has_no_holes(int image, std::uint64_t bytes) {
+bool holds(int image, const SealPlan& plan) {
   struct stat file {};
-  return ::fstat(image, &file) == 0 && static_cast<std::uint64_t>(file.st_size) == bytes &&
-         static_cast<std::uint64_t>(file.st_blocks) * 512 >= bytes;
+  return ::fstat(image, &file) == 0 &&
+         static_cast<std::uint64_t>(file.st_blocks) * 512 >= plan.copied_bytes;
 }
 
 /// Finds bytes that got lost, not forgeries. Four chains, so that the multiplications overlap.
@@ -101,21 +101,19 @@ Result<Seal> seal_memory(std::span<const int> ancestors) {
   if (!plan) return std::unexpected(plan.error());
   Seal seal;
   seal.image = create_image();
-  if (!seal.image) return fail(Code::kInvalid, "seal", "memfd_create failed");
-  seal.bytes = plan->image_bytes;
+  if (!seal.image || !grow_in_huge_pages(seal.image.get(), plan->image_bytes)) {
+    return fail(Code::kInvalid, "seal", "memory for the image cannot be had");
+  }
+  seal.bytes = plan->copied_bytes;
   seal.mappings_before = plan->mappings - Scratch::kMappings;
 
   for (const Piece& piece : plan->pieces) {
     if (piece.source != Piece::Source::kImage || copy_out(seal.image.get(), piece)) continue;
     return fail(Code::kInvalid, "seal", std::string("memory cannot be copied: ") + strerror(errno));
   }
-  const std::uint64_t file_bytes = whole_huge_pages(seal.bytes);
-  if (!has_no_holes(seal.image.get(), seal.bytes) ||
-      ::ftruncate(seal.image.get(), static_cast<off_t>(file_bytes)) < 0 ||
-      ::fcntl(seal.image.get(), F_ADD_SEALS, kSeals) < 0) {
+  if (!holds(seal.image.get(), *plan) || ::fcntl(seal.image.get(), F_ADD_SEALS, kSeals) < 0) {
     return fail(Code::kInvalid, "seal", "the image is incomplete");
   }
-  collapse_file(seal.image.get(), file_bytes);
   // After the copies, so that a byte written since then shows as a difference below. From here to
   // the last checksum nothing may be written but the stack and the scratch memory: writes would be
   // lost.

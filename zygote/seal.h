@@ -16,22 +16,24 @@ struct Seal {
   std::uint32_t mappings_after = 0;
 };
 
-/// Moves the memory that this process has written into a memfd (the image) and maps it back
-/// privately, at the same addresses with the same protections. A private mapping of a file that
-/// nobody has written to needs no page tables in a clone: the kernel fills them when the clone
-/// touches a page (vma_needs_copy() in mm/memory.c). A clone then costs what its mappings cost,
-/// however large the heap is.
+/// Moves the memory that this process has written, and the libraries it uses, into a memfd (the
+/// image) and maps it back privately, at the same addresses. Writable memory keeps its exact
+/// protection; of a library, code and constants become one readable and executable mapping. A
+/// private mapping of a file that nobody has written to needs no page tables in a clone: the kernel
+/// fills them when the clone touches a page (vma_needs_copy() in mm/memory.c). A clone then costs
+/// what its mappings cost, however large the heap is.
 ///
-/// What is left as it is: the stack, vdso and vvar, mappings this process has not written to (the
-/// text and constants of libraries, files mapped read-only), and what the kernel gives clones
-/// differently anyhow (MADV_WIPEONFORK, MADV_DONTFORK). Untouched stretches of written mappings are
+/// What is left as it is: the stack, vdso and vvar, files mapped read-only, large libraries that
+/// are hardly used (seal_libraries.h), and what the kernel gives clones differently anyhow
+/// (MADV_WIPEONFORK, MADV_DONTFORK). Untouched stretches of written mappings are
 /// mapped anew, empty.
 ///
-/// The image has no holes and cannot change any more. Holes would be filled by any clone that reads
-/// there, at the expense of its memory limit and for as long as the zygote lives.
+/// The image cannot change any more and has no holes where it is mapped. Holes would be filled by
+/// any clone that reads there, at the expense of its memory limit and for as long as the zygote
+/// lives.
 ///
-/// What the process sees change: /proc/self/maps names the image instead of the heap and of the
-/// written segments of libraries; MADV_DONTNEED gives a page's contents at sealing back instead of
+/// What the process sees change: /proc/self/maps names the image instead of the heap and of
+/// libraries; MADV_DONTNEED gives a page's contents at sealing back instead of
 /// zeros; mremap that grows such a mapping shows what follows in the image instead of zeros, and
 /// SIGBUS behind its end (heap.h, keep_heap_together(), keeps malloc from doing that).
 ///

@@ -14,7 +14,9 @@
 #include <string>
 
 #include "base/fd.h"
+#include "zygote/huge_pages.h"
 #include "zygote/memory_map.h"
+#include "zygote/seal_libraries.h"
 
 namespace sock::zygote {
 namespace {
@@ -29,8 +31,6 @@ constexpr std::size_t kPagesAtOnce = 4096;
 /// Untouched pages between two written ones that are copied along, because a mapping more costs
 /// every clone more than they cost once. Measured: docs/architecture.md, "Sealing".
 constexpr std::size_t kBridge = 16;
-/// Constants of a library that are copied along for the same reason.
-constexpr std::size_t kMostConstants = 512 << 10;
 
 std::unexpected<Error> refuse(const Mapping& mapping, std::string_view why) {
   std::string message(why);
@@ -80,8 +80,9 @@ bool host_swaps() {
 
 class Planner {
  public:
-  Planner(std::span<Piece> pieces, std::span<std::uint8_t> resident, std::span<const int> ancestors)
-      : pieces_(pieces), resident_(resident), ancestors_(ancestors) {}
+  Planner(std::span<Piece> pieces, std::span<std::uint8_t> resident, std::span<const int> ancestors,
+          const Libraries& libraries)
+      : pieces_(pieces), resident_(resident), ancestors_(ancestors), libraries_(libraries) {}
 
   [[nodiscard]] Result<> add(const Mapping& mapping) {
     if (is_kernels(mapping)) return {};
@@ -96,13 +97,10 @@ class Planner {
       return refuse(mapping, "memory of an unknown kind");
     }
     if (!is_ordinary(mapping)) return refuse(mapping, "memory with unusual flags");
-    if (mapping.anonymous == 0 && mapping.swapped == 0) {
-      constants_ = mapping;
-      return {};
-    }
+    if (libraries_.want(mapping)) return add_library(mapping);
+    if (mapping.anonymous == 0 && mapping.swapped == 0) return {};
     if ((mapping.protection & PROT_READ) == 0) return refuse(mapping, "unreadable memory");
     if (mapping.name.starts_with("/dev/")) return refuse(mapping, "memory of a device");
-    if (auto added = add_constants_before(mapping); !added) return added;
     // The two sides of what must stay as it is; without any of that in it, the mapping as a whole.
     Mapping before = mapping, after = mapping;
     before.end = std::clamp(kept_.begin, mapping.begin, mapping.end);
@@ -115,25 +113,25 @@ class Planner {
 
   /// The pieces, each with its place in the image.
   [[nodiscard]] SealPlan finish(std::uint32_t mappings) {
-    SealPlan plan{pieces_.first(count_), 0, mappings};
+    SealPlan plan{pieces_.first(count_), 0, 0, mappings};
     for (Piece& piece : plan.pieces) {
       if (piece.source != Piece::Source::kImage) continue;
+      // A long stretch of code is mapped by huge pages where address and offset agree within one.
+      if (piece.size() >= kHugePage && (piece.protection & PROT_WRITE) == 0) {
+        plan.image_bytes += (piece.begin - plan.image_bytes) % kHugePage;
+      }
       piece.offset = plan.image_bytes;
       plan.image_bytes += piece.size();
+      plan.copied_bytes += piece.size();
     }
     return plan;
   }
 
  private:
-  /// A library's constants, so that they and the relocated constants behind them are one mapping.
-  [[nodiscard]] Result<> add_constants_before(const Mapping& mapping) {
-    if (mapping.protection != PROT_READ || constants_.protection != PROT_READ ||
-        constants_.end != mapping.begin || constants_.inode != mapping.inode ||
-        constants_.device != mapping.device || mapping.inode == 0 || ancestor_of(mapping) >= 0 ||
-        constants_.size() > kMostConstants) {
-      return {};
-    }
-    return append(constants_, constants_.begin, constants_.end, Piece::Source::kImage, -1);
+  /// With one protection for code, constants and relocated constants, they are one mapping.
+  [[nodiscard]] Result<> add_library(Mapping mapping) {
+    mapping.protection = PROT_READ | PROT_EXEC;
+    return append(mapping, mapping.begin, mapping.end, Piece::Source::kImage, -1);
   }
 
   [[nodiscard]] Result<> add_part(const Mapping& mapping) {
@@ -258,9 +256,9 @@ class Planner {
   std::span<Piece> pieces_;
   std::span<std::uint8_t> resident_;
   std::span<const int> ancestors_;
+  const Libraries& libraries_;
   const Range kept_ = thread_pages();
   const bool swapping_ = host_swaps();
-  Mapping constants_;  ///< the latest mapping that nobody wrote to
   std::size_t count_ = 0;
   std::uint64_t image_bytes_ = 0;
 };
@@ -314,7 +312,9 @@ Result<SealPlan> plan_sealing(Scratch& scratch, std::span<const int> ancestors) 
   if (pieces.empty() || resident.empty() || text.empty()) {
     return fail(Code::kInvalid, "seal", "/proc/self/smaps cannot be read");
   }
-  Planner planner(pieces, resident, ancestors);
+  const Libraries libraries(scratch, text);
+  if (!libraries.valid()) return fail(Code::kInvalid, "seal", "too many libraries");
+  Planner planner(pieces, resident, ancestors, libraries);
   MemoryMap map(text);
   Mapping mapping;
   std::uint32_t mappings = 0;

@@ -67,9 +67,10 @@ struct Piece {
 };
 
 struct SealPlan {
-  std::span<Piece> pieces;  ///< by address; offsets of kImage ascend without gaps
-  std::uint64_t image_bytes = 0;
-  std::uint32_t mappings = 0;  ///< that this process has
+  std::span<Piece> pieces;         ///< by address; offsets of kImage ascend
+  std::uint64_t image_bytes = 0;   ///< size of the image
+  std::uint64_t copied_bytes = 0;  ///< of the pieces in it; the rest are gaps
+  std::uint32_t mappings = 0;      ///< that this process has
 };
 
 /// Decides what becomes of every mapping of this process. kInvalid when there is anything whose
