@@ -17,7 +17,7 @@ namespace {
 
 /// Unchanged pages between two changed ones that are stored all the same: fewer mappings are worth
 /// more than memory that all copies share.
-constexpr std::uint64_t kBridge = 64 * kPage;
+constexpr std::uint64_t kBridge = 256 * kPage;
 
 /// What a copy has to map.
 struct Part {
