@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <string>
+#include <utility>
 
 #include "base/frame.h"
 #include "zygote/huge_pages.h"
@@ -194,13 +196,30 @@ std::vector<PageRange> without(const std::vector<PageRange>& ranges,
   return out;
 }
 
-/// One page of every stretch that the kernel maps together: reading it brings the others along
-/// (filemap_map_pages(), fault_around_bytes in debugfs, 64 KiB unless changed). A huge page as a
-/// whole: it is one step for the kernel, and if it is not one in the next process, not a gap.
-std::vector<PageRange> thinned(const std::vector<PageRange>& ranges) {
-  constexpr std::uint64_t kFaultAround = 64 << 10;
+/// The same pages, cut wherever one of `edges` lies within a range.
+std::vector<PageRange> split(const std::vector<PageRange>& ranges,
+                             const std::vector<std::uint64_t>& edges) {
   std::vector<PageRange> out;
-  for (const auto& range : ranges) {
+  for (auto [at, end] : ranges) {
+    auto edge = std::ranges::upper_bound(edges, at);
+    for (; edge != edges.end() && *edge < end; ++edge)
+      out.push_back({std::exchange(at, *edge), *edge});
+    out.push_back({at, end});
+  }
+  return out;
+}
+
+/// One page of every stretch that the kernel maps together: reading it brings the others along
+/// (filemap_map_pages(), fault_around_bytes in debugfs, 64 KiB unless changed), as far as they
+/// belong to one mapping. A huge page as a whole: it is one step for the kernel, and if it is not
+/// one in the next process, not a gap.
+std::vector<PageRange> thinned(const Touched& touched) {
+  constexpr std::uint64_t kFaultAround = 64 << 10;
+  auto mapping_of = [&touched](std::uint64_t at) {
+    return std::ranges::upper_bound(touched.mappings, at);
+  };
+  std::vector<PageRange> out;
+  for (const auto& range : split(touched.reads, touched.mappings)) {
     for (std::uint64_t at = range.begin; at < range.end;
          at = at / kFaultAround * kFaultAround + kFaultAround) {
       if (at % kHugePage == 0 && range.end - at >= kHugePage) {
@@ -208,7 +227,8 @@ std::vector<PageRange> thinned(const std::vector<PageRange>& ranges) {
         at += kHugePage - kFaultAround;
         continue;
       }
-      const bool same = !out.empty() && out.back().begin / kFaultAround == at / kFaultAround;
+      const bool same = !out.empty() && out.back().begin / kFaultAround == at / kFaultAround &&
+                        mapping_of(out.back().begin) == mapping_of(at);
       if (!same) out.push_back({at, at + kPage});
     }
   }
@@ -271,6 +291,7 @@ Result<Touched> touched_pages(const ProcessMemory& process) {
   Touched out;
   for (const auto& mapping : process.regions()) {
     if (mapping.name.starts_with("[v")) continue;
+    out.mappings.push_back(mapping.begin);
     auto own = process.pages(ProcessMemory::Pages::kOwn, mapping.begin, mapping.end);
     if (!own) return std::unexpected(own.error());
     auto mapped = process.pages(ProcessMemory::Pages::kMapped, mapping.begin, mapping.end);
@@ -278,7 +299,8 @@ Result<Touched> touched_pages(const ProcessMemory& process) {
     out.writes.insert(out.writes.end(), own->begin(), own->end());
     out.reads.insert(out.reads.end(), mapped->begin(), mapped->end());
   }
-  return Touched{joined(std::move(out.writes)), joined(std::move(out.reads))};
+  return Touched{joined(std::move(out.writes)), joined(std::move(out.reads)),
+                 std::move(out.mappings)};
 }
 
 Result<Touched> touched_pages(pid_t process) {
@@ -287,19 +309,20 @@ Result<Touched> touched_pages(pid_t process) {
   return touched_pages(*memory);
 }
 
-Touched difference(const Touched& later, const Touched& earlier) {
-  return {without(later.writes, earlier.writes),
-          without(without(later.reads, earlier.reads), earlier.writes)};
+Touched touches_of_call(const Touched& parked, const Touched& answered) {
+  return {without(answered.writes, parked.writes), answered.reads, answered.mappings};
 }
 
 Touched merged(const Touched& a, const Touched& b) {
   auto writes = joined(concatenated(a.writes, b.writes));
   auto reads = without(joined(concatenated(a.reads, b.reads)), writes);
-  return {std::move(writes), std::move(reads)};
+  std::vector<std::uint64_t> mappings;
+  std::ranges::set_union(a.mappings, b.mappings, std::back_inserter(mappings));
+  return {std::move(writes), std::move(reads), std::move(mappings)};
 }
 
 Result<Fd> write_touches(const Touched& touched) {
-  const auto reads = thinned(touched.reads);
+  const auto reads = thinned(touched);
   std::vector<TouchRange> ranges;
   for (const auto& range : touched.writes) ranges.push_back({range.begin, range.bytes()});
   for (const auto& range : reads) ranges.push_back({range.begin, range.bytes()});

@@ -11,8 +11,9 @@ namespace sock::zygote {
 
 /// Pages of a process.
 struct Touched {
-  std::vector<PageRange> writes;  ///< its own by now
-  std::vector<PageRange> reads;   ///< mapped, unchanged
+  std::vector<PageRange> writes;          ///< its own by now
+  std::vector<PageRange> reads;           ///< mapped, unchanged
+  std::vector<std::uint64_t> mappings{};  ///< where each mapping begins, ascending
 
   [[nodiscard]] std::uint64_t written_bytes() const;
 };
@@ -32,8 +33,11 @@ struct Touched {
 [[nodiscard]] Result<Touched> touched_pages(const ProcessMemory& process);
 [[nodiscard]] Result<Touched> touched_pages(pid_t process);
 
-/// What `later` has beyond `earlier`.
-[[nodiscard]] Touched difference(const Touched& later, const Touched& earlier);
+/// What to populate in a process like `parked`, so that a call which leaves it like `answered`
+/// finds all its pages in place: the pages written in between, and every page that may be read.
+/// Those that `parked` had read before are among them, because the kernel maps what lies around a
+/// page it has to map, and where the page is there already, as after populating, it maps nothing.
+[[nodiscard]] Touched touches_of_call(const Touched& parked, const Touched& answered);
 
 /// What either has.
 [[nodiscard]] Touched merged(const Touched& a, const Touched& b);

@@ -234,7 +234,7 @@ asio::awaitable<void> FunctionZygotes::record(std::shared_ptr<Source> source, co
   const auto touched = co_await worker_.run(look);
   if (!touched) co_return;
   ++source->recordings;
-  auto seen = zygote::merged(source->seen, zygote::difference(*touched, *source->parked));
+  auto seen = zygote::merged(source->seen, zygote::touches_of_call(*source->parked, *touched));
   if (seen.written_bytes() > kMostTouches) co_return;
   auto list = zygote::write_touches(seen);
   if (!list) co_return;

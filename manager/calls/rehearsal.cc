@@ -24,7 +24,7 @@ asio::awaitable<Result<zygote::Touched>> try_out(Clone& clone, Worker& worker) {
   if (!reply->succeeded) co_return fail(Code::kInternal, "trial call", reply->json);
   const auto answered = co_await worker.run(look);
   if (!answered) co_return answered;
-  co_return zygote::difference(*answered, *parked);
+  co_return zygote::touches_of_call(*parked, *answered);
 }
 
 }  // namespace

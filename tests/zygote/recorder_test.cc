@@ -44,25 +44,17 @@ TEST(Touched, CountsBytes) {
   EXPECT_EQ((Touched{pages({{1, 3}, {7, 8}}), pages({{9, 10}})}).written_bytes(), 3 * kPage);
 }
 
-TEST(Touched, DifferenceIsWhatIsNew) {
-  const Touched earlier{pages({{2, 4}, {10, 12}}), pages({{20, 30}})};
-  EXPECT_EQ(text(difference(earlier, earlier)), "w r ");
-  EXPECT_EQ(text(difference(earlier, {})), text(earlier));
-  EXPECT_EQ(text(difference({}, earlier)), "w r ");
+TEST(Touched, ACallsTouchesAreWhatItWroteAndAllThatIsRead) {
+  const Touched parked{pages({{2, 4}, {10, 12}}), pages({{20, 30}})};
+  EXPECT_EQ(text(touches_of_call(parked, parked)), "w r 20-30 ");
+  EXPECT_EQ(text(touches_of_call({}, parked)), text(parked));
+  EXPECT_EQ(text(touches_of_call(parked, {})), "w r ");
   // Cut at the front, at the end, in the middle, over two at once, beside.
-  const Touched later{pages({{1, 3}, {5, 6}, {9, 13}}), pages({{19, 21}, {25, 26}, {29, 32}})};
-  EXPECT_EQ(text(difference(later, earlier)), "w 1-2 5-6 9-10 12-13 r 19-20 30-32 ");
-  EXPECT_EQ(text(difference({pages({{0, 40}}), {}}, earlier)), "w 0-2 4-10 12-40 r ");
-}
-
-TEST(Touched, APageReadEarlierAndWrittenLaterIsNew) {
-  const Touched earlier{{}, pages({{1, 5}})};
-  EXPECT_EQ(text(difference({pages({{2, 3}}), {}}, earlier)), "w 2-3 r ");
-}
-
-TEST(Touched, APageWrittenEarlierNeedsNoReading) {
-  const Touched earlier{pages({{1, 5}}), {}};
-  EXPECT_EQ(text(difference({{}, pages({{0, 2}, {4, 6}})}, earlier)), "w r 0-1 5-6 ");
+  const Touched answered{pages({{1, 3}, {5, 6}, {9, 13}}), pages({{19, 21}, {25, 32}})};
+  EXPECT_EQ(text(touches_of_call(parked, answered)), "w 1-2 5-6 9-10 12-13 r 19-21 25-32 ");
+  EXPECT_EQ(text(touches_of_call(parked, {pages({{0, 40}}), {}})), "w 0-2 4-10 12-40 r ");
+  // Read before, written now.
+  EXPECT_EQ(text(touches_of_call(parked, {pages({{22, 23}}), {}})), "w 22-23 r ");
 }
 
 TEST(Touched, MergedIsWhatEitherHas) {
@@ -87,7 +79,7 @@ TEST(Touched, PagesOfAProcessAreInOrderAndDisjoint) {
       EXPECT_LT((*kind)[i - 1].end, (*kind)[i].begin);
     }
   }
-  EXPECT_EQ(text(difference(*touched, *touched)), "w r ");
+  EXPECT_TRUE(touches_of_call(*touched, *touched).writes.empty());
 }
 
 /// Where the child's work goes: memory that exists before the fork, as a zygote's does.
@@ -272,6 +264,42 @@ TEST_F(Recorder, TouchesArePopulated) {
       memory->pages(ProcessMemory::Pages::kMapped, first * kPage, (first + kPages) * kPage);
   ASSERT_TRUE(read);
   EXPECT_EQ(text(*read), text(touched.reads));
+  ::munmap(base, kPages * kPage);
+}
+
+TEST_F(Recorder, WhatIsReadIsPopulatedInEveryMapping) {
+  constexpr std::size_t kPages = 32;
+  char* const base = map(kPages, PROT_READ | PROT_WRITE);
+  ASSERT_NE(base, nullptr);
+  // Two mappings of a file within what the kernel maps together where it is one.
+  const Fd file(::memfd_create("file", MFD_CLOEXEC));
+  ASSERT_EQ(::ftruncate(file.get(), kPages * kPage), 0);
+  char* const first = reinterpret_cast<char*>((reinterpret_cast<std::uint64_t>(base) + 0xffff) &
+                                              ~std::uint64_t{0xffff});
+  std::vector<std::uint64_t> mappings;
+  for (const std::size_t page : {0, 8}) {
+    ASSERT_NE(::mmap(first + page * kPage, 8 * kPage, page == 0 ? PROT_READ : PROT_READ | PROT_EXEC,
+                     MAP_PRIVATE | MAP_FIXED, file.get(), static_cast<off_t>(page * kPage)),
+              MAP_FAILED);
+    mappings.push_back(reinterpret_cast<std::uint64_t>(first + page * kPage));
+  }
+  const std::uint64_t begin = mappings.front();
+  const PageRange all{begin, begin + 16 * kPage};
+  const Touched touched{{}, {all}, mappings};
+  const auto list = write_touches(touched);
+  ASSERT_TRUE(list) << list.error().describe();
+  const int fd = list->get();
+  // The file's pages exist, as an image's do.
+  for (std::size_t page = 0; page < 16; ++page) {
+    ASSERT_EQ(::pwrite(file.get(), "x", 1, static_cast<off_t>(page * kPage)), 1);
+  }
+  const Child child([fd] { return populate(fd); });
+  ASSERT_TRUE(child.worked());
+  const auto memory = ProcessMemory::open(child.pid());
+  ASSERT_TRUE(memory);
+  const auto read = memory->pages(ProcessMemory::Pages::kMapped, all.begin, all.end);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(text(*read), text({all}));
   ::munmap(base, kPages * kPage);
 }
 
