@@ -6,6 +6,18 @@
 #include <unistd.h>
 
 namespace sock::sandbox::mount_api {
+namespace {
+
+constexpr long kOpenTreeAttr = 467;  ///< SYS_open_tree_attr of newer headers, on every architecture
+
+mount_attr private_with(std::uint64_t attributes) {
+  mount_attr request{};
+  request.attr_set = attributes;
+  request.propagation = MS_PRIVATE;
+  return request;
+}
+
+}  // namespace
 
 int fsopen(const char* type) {
   return static_cast<int>(::syscall(SYS_fsopen, type, FSOPEN_CLOEXEC));
@@ -34,10 +46,15 @@ int move_mount(int tree, const char* target) {
 }
 
 int set_attributes(int tree, std::uint64_t attributes, bool recursive) {
-  mount_attr request{};
-  request.attr_set = attributes;
+  mount_attr request = private_with(attributes);
   const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);
   return static_cast<int>(::syscall(SYS_mount_setattr, tree, "", flags, &request, sizeof request));
+}
+
+int open_tree_with(int directory, const char* path, unsigned flags, std::uint64_t attributes) {
+  mount_attr request = private_with(attributes);
+  return static_cast<int>(::syscall(kOpenTreeAttr, directory, path, flags | OPEN_TREE_CLOEXEC,
+                                    &request, sizeof request));
 }
 
 int pivot_root(const char* new_root, const char* put_old) {

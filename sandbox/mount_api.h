@@ -14,8 +14,12 @@ namespace sock::sandbox::mount_api {
 [[nodiscard]] int open_tree(int directory, const char* path, unsigned flags);
 /// Attaches a detached mount at `target`.
 [[nodiscard]] int move_mount(int tree, const char* target);
-/// Adds MOUNT_ATTR_… flags to a mount, and to those below it when `recursive`.
+/// Adds MOUNT_ATTR_… flags to a mount, and to those below it when `recursive`, and makes it
+/// private: what the host mounts or unmounts there later does not follow.
 [[nodiscard]] int set_attributes(int tree, std::uint64_t attributes, bool recursive);
+/// open_tree() and set_attributes() of that one mount in one call (open_tree_attr, Linux 6.15).
+[[nodiscard]] int open_tree_with(int directory, const char* path, unsigned flags,
+                                 std::uint64_t attributes);
 [[nodiscard]] int pivot_root(const char* new_root, const char* put_old);
 
 }  // namespace sock::sandbox::mount_api

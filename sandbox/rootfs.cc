@@ -188,12 +188,15 @@ Result<std::vector<RootMount>> build_root(const RootOptions& options) {
   return mounts;
 }
 
-Result<Fd> task_mount(int directory) {
-  Fd tree(mount_api::open_tree(directory, "", OPEN_TREE_CLONE | AT_EMPTY_PATH));
-  if (!tree) return fail_errno("open_tree", "function directory");
-  if (mount_api::set_attributes(
-          tree.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, false) < 0) {
-    return fail_errno("mount_setattr", "function directory");
+Result<Fd> task_mount(const std::string& folder) {
+  constexpr std::uint64_t kAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  Fd tree(mount_api::open_tree_with(AT_FDCWD, folder.c_str(), OPEN_TREE_CLONE, kAttributes));
+  if (tree) return tree;
+  // An older kernel; whatever else is wrong, these say it again.
+  tree.reset(mount_api::open_tree(AT_FDCWD, folder.c_str(), OPEN_TREE_CLONE));
+  if (!tree) return fail_errno("open_tree", folder);
+  if (mount_api::set_attributes(tree.get(), kAttributes, false) < 0) {
+    return fail_errno("mount_setattr", folder);
   }
   return tree;
 }

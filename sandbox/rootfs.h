@@ -32,7 +32,8 @@ struct RootOptions {
 /// Needs root on the host. Called once at start.
 [[nodiscard]] Result<std::vector<RootMount>> build_root(const RootOptions& options);
 
-/// A read-only, nosuid, nodev, detached view of a function's folder for /var/task. About 5 µs.
-[[nodiscard]] Result<Fd> task_mount(int directory);
+/// A read-only, nosuid, nodev, private, detached view of a function's folder for /var/task. About
+/// 5 µs.
+[[nodiscard]] Result<Fd> task_mount(const std::string& folder);
 
 }  // namespace sock::sandbox

@@ -110,9 +110,7 @@ asio::awaitable<Result<>> confine(Clone& clone, SlotStock& slots) {
 
 asio::awaitable<Result<>> attach(Clone& clone, std::shared_ptr<const Function> function,
                                  Clock::time_point deadline) {
-  auto folder = open_fd(AT_FDCWD, function->code.string(), O_PATH | O_DIRECTORY);
-  if (!folder) co_return std::unexpected(folder.error());
-  auto task = sandbox::task_mount(folder->get());
+  auto task = sandbox::task_mount(function->code.string());
   if (!task) co_return std::unexpected(task.error());
   const std::uint64_t tmp_bytes = function->spec.limits.tmp_bytes;
   clone.function = std::move(function);

@@ -118,8 +118,7 @@ class ZygoteTest : public testing::Test {
 
   std::string call(Confined& clone, const std::string& source, const std::string& event) {
     std::ofstream(task_ / "handler.py") << source;
-    const Fd folder(::open(task_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    auto task = sandbox::task_mount(folder.get());
+    auto task = sandbox::task_mount(task_.string());
     EXPECT_TRUE(task) << task.error().describe();
     auto attached =
         run(loop_, clone.shell.attach(std::move(*task), 1 << 20, Clock::now() + Millis(2000)));
