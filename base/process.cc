@@ -82,25 +82,31 @@ Fd Process::release() {
 namespace {
 
 /// struct pidfd_info as of Linux 6.13, <linux/pidfd.h> of which headers lack for now.
-struct PidfdInfo {
+struct KernelPidfdInfo {
   std::uint64_t mask;
   std::uint64_t cgroup_id;
   std::uint32_t pid;
   std::uint32_t rest[11];
 };
-static_assert(sizeof(PidfdInfo) == 64);
-constexpr auto kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
+static_assert(sizeof(KernelPidfdInfo) == 64);
+constexpr auto kPidfdGetInfo = _IOWR(0xFF, 11, KernelPidfdInfo);
 constexpr std::uint64_t kWithPid = 1;
+constexpr std::uint64_t kWithCgroup = 4;
 
 }  // namespace
 
+std::optional<PidfdInfo> pidfd_info(int pidfd) {
+  KernelPidfdInfo info{};
+  info.mask = kWithPid | kWithCgroup;
+  if (::ioctl(pidfd, kPidfdGetInfo, &info) != 0) return std::nullopt;
+  if ((info.mask & kWithPid) == 0 || info.pid == 0) return std::nullopt;
+  return PidfdInfo{static_cast<pid_t>(info.pid),
+                   (info.mask & kWithCgroup) != 0 ? info.cgroup_id : 0};
+}
+
 Result<pid_t> pid_of(int pidfd) {
-  // One call instead of the four that reading a file takes; older kernels refuse it.
-  PidfdInfo info{};
-  info.mask = kWithPid;
-  if (::ioctl(pidfd, kPidfdGetInfo, &info) == 0 && (info.mask & kWithPid) != 0 && info.pid > 0) {
-    return static_cast<pid_t>(info.pid);
-  }
+  // One call instead of the four that reading a file takes.
+  if (const auto info = pidfd_info(pidfd)) return info->pid;
   auto text = read_file(AT_FDCWD, "/proc/self/fdinfo/" + std::to_string(pidfd));
   if (!text) return std::unexpected(text.error());
   const auto at = text->find("\nPid:");

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 
 #include "base/error.h"
@@ -54,8 +55,17 @@ class Process {
   pid_t pid_ = -1;
 };
 
-/// The pid behind a pidfd, as seen from this pid namespace (PIDFD_GET_INFO, Linux 6.13; before it
-/// fdinfo, proc_pid_fdinfo(5)).
+/// What the kernel tells of the process behind a pidfd in one call.
+struct PidfdInfo {
+  pid_t pid = -1;               ///< as seen from this pid namespace
+  std::uint64_t cgroup_id = 0;  ///< the inode of its cgroup v2 directory; 0 where there is none
+};
+
+/// PIDFD_GET_INFO, Linux 6.13; empty before it, and when the process has been reaped.
+[[nodiscard]] std::optional<PidfdInfo> pidfd_info(int pidfd);
+
+/// The pid behind a pidfd, as seen from this pid namespace; where there is no pidfd_info(), from
+/// fdinfo (proc_pid_fdinfo(5)).
 /// Fails when the process has been reaped.
 [[nodiscard]] Result<pid_t> pid_of(int pidfd);
 

@@ -48,6 +48,7 @@ Result<Netns> Netns::adopt(Fd descriptor, const NamespaceId& owner,
   netns.claim_ = {inode.release(), Release{live}};
   netns.fd_ = std::move(descriptor);
   netns.inode_ = id->inode;
+  netns.owner_ = owner.inode;
   netns.built = Clock::now();
   return netns;
 }

@@ -56,6 +56,8 @@ class Netns {
   /// For setns(2) and SCM_RIGHTS; -1 when empty. Borrowed.
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] std::uint64_t inode() const { return inode_; }
+  /// The inode of the user namespace that owns it.
+  [[nodiscard]] std::uint64_t owner() const { return owner_; }
 
   Clock::time_point built;  ///< when it became ready
 
@@ -70,6 +72,7 @@ class Netns {
   SocketCensus census_;
   WatchedUse use_;
   std::uint64_t inode_ = 0;
+  std::uint64_t owner_ = 0;
 };
 
 }  // namespace sock::netns

@@ -13,20 +13,23 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "base/process.h"
 #include "sandbox/seccomp_policy.h"
 
 namespace sock::sandbox {
 namespace {
 
-constexpr std::size_t kLargestStatus = 64 << 10;
+constexpr std::size_t kLargestStatus = 8 << 10;
 
-/// The text after "Key:\t" up to the end of its line.
+/// The text after "Key:\t" up to the end of its line, which must be there.
 std::optional<std::string_view> field(std::string_view status, std::string_view key) {
   const std::string wanted = "\n" + std::string(key) + ":\t";
   const auto at = status.find(wanted);
   if (at == std::string_view::npos) return std::nullopt;
   const auto begin = at + wanted.size();
-  return status.substr(begin, status.find('\n', begin) - begin);
+  const auto end = status.find('\n', begin);
+  if (end == std::string_view::npos) return std::nullopt;
+  return status.substr(begin, end - begin);
 }
 
 std::unexpected<Error> missing(std::string_view layer, std::string detail) {
@@ -71,19 +74,23 @@ Result<> check_status(std::string_view status, const Expectation& expected) {
   return {};
 }
 
-/// Read through the pidfd where Linux has that (6.11): a third of what looking a link of /proc up
-/// costs, whose traces the kernel must also clear away when the process is reaped.
+/// A namespace is asked for through the pidfd where Linux has that (6.11): half of what looking a
+/// link of /proc up costs, whose traces the kernel must also clear away when the process is reaped.
 struct NamespaceKind {
   const char* name;
   unsigned long request;  ///< PIDFD_GET_…_NAMESPACE, <linux/pidfd.h> of newer headers
+  /// What the process's must be. The cgroup namespace is made by the clone itself, once it is in
+  /// its cgroup; nobody else can tell which it is, and the shell has stayed in ours.
+  enum class Whose { kShell, kNetwork, kUser, kOwn } whose;
 };
-constexpr std::array<NamespaceKind, 7> kKinds{{{"pid", _IO(0xFF, 5)},
-                                               {"mnt", _IO(0xFF, 3)},
-                                               {"net", _IO(0xFF, 4)},
-                                               {"ipc", _IO(0xFF, 2)},
-                                               {"uts", _IO(0xFF, 10)},
-                                               {"user", _IO(0xFF, 9)},
-                                               {"cgroup", _IO(0xFF, 1)}}};
+using Whose = NamespaceKind::Whose;
+constexpr std::array<NamespaceKind, 7> kKinds{{{"pid", _IO(0xFF, 5), Whose::kShell},
+                                               {"mnt", _IO(0xFF, 3), Whose::kShell},
+                                               {"net", _IO(0xFF, 4), Whose::kNetwork},
+                                               {"ipc", _IO(0xFF, 2), Whose::kShell},
+                                               {"uts", _IO(0xFF, 10), Whose::kShell},
+                                               {"user", _IO(0xFF, 9), Whose::kUser},
+                                               {"cgroup", _IO(0xFF, 1), Whose::kOwn}}};
 
 Result<ino_t> inode_by_path(pid_t pid, const NamespaceKind& kind) {
   struct stat info {};
@@ -92,12 +99,23 @@ Result<ino_t> inode_by_path(pid_t pid, const NamespaceKind& kind) {
   return info.st_ino;
 }
 
-Result<ino_t> inode_of(const Subject& process, const NamespaceKind& kind) {
+struct Namespace {
+  ino_t inode = 0;
+  Fd held;  ///< while it is open, the kernel need not make its file anew for the next look
+};
+
+Result<Namespace> look_at(const Subject& process, const NamespaceKind& kind) {
+  Namespace found{0, Fd(::ioctl(process.pidfd, kind.request, 0))};
+  if (!found.held) {
+    auto inode = inode_by_path(process.pid, kind);
+    if (!inode) return std::unexpected(inode.error());
+    found.inode = *inode;
+    return found;
+  }
   struct stat info {};
-  const Fd opened(::ioctl(process.pidfd, kind.request, 0));
-  if (!opened) return inode_by_path(process.pid, kind);
-  if (::fstat(opened.get(), &info) < 0) return fail_errno("verify sandbox", kind.name);
-  return info.st_ino;
+  if (::fstat(found.held.get(), &info) < 0) return fail_errno("verify sandbox", kind.name);
+  found.inode = info.st_ino;
+  return found;
 }
 
 /// This process's namespaces; it never leaves them, so they are read once. 0 = unreadable, which no
@@ -113,47 +131,87 @@ const std::array<ino_t, kKinds.size()>& own_namespaces() {
   return kOwn;
 }
 
-Result<> check_namespaces(const Subject& target, const Subject& shell) {
-  for (std::size_t i = 0; i < kKinds.size(); ++i) {
-    const auto kind = kKinds[i];
+/// The shell is the first process of the process's pid namespace, so that one is the shell's; and
+/// not ours, where the shell has another number. Two calls less than comparing, from Linux 6.11 on;
+/// false where there is no telling.
+bool shares_pid_namespace(const Subject& process, const Subject& shell) {
+  constexpr auto kPidNamespace = kKinds.front().request;
+  constexpr auto kGetPidIn = _IOR(0xb7, 8, int);  // NS_GET_PID_IN_PIDNS of newer <linux/nsfs.h>
+  const Fd theirs(::ioctl(process.pidfd, kPidNamespace, 0));
+  return theirs && shell.pid != 1 && ::ioctl(theirs.get(), kGetPidIn, shell.pid) == 1;
+}
+
+/// Only the shell's must be looked up; the others are known since they were made.
+Result<> check_whose(ino_t inode, const NamespaceKind& kind, const Expectation& expected) {
+  if (kind.whose == Whose::kOwn) return {};
+  Result<Namespace> wanted;
+  if (kind.whose == Whose::kShell) wanted = look_at(expected.shell, kind);
+  if (!wanted) return std::unexpected(wanted.error());
+  if (kind.whose == Whose::kNetwork) wanted->inode = expected.network;
+  if (kind.whose == Whose::kUser) wanted->inode = expected.user;
+  if (inode == wanted->inode) return {};
+  return missing(std::string(kind.name) + " namespace", "it is not the sandbox's");
+}
+
+Result<> check_namespaces(const Subject& process, const Expectation& expected) {
+  const std::size_t first = shares_pid_namespace(process, expected.shell) ? 1 : 0;
+  for (std::size_t i = first; i < kKinds.size(); ++i) {
+    const auto& kind = kKinds[i];
     const std::string layer = std::string(kind.name) + " namespace";
-    const auto theirs = inode_of(target, kind);
-    const auto shells = inode_of(shell, kind);
+    const auto theirs = look_at(process, kind);
     if (!theirs) return std::unexpected(theirs.error());
-    if (!shells) return std::unexpected(shells.error());
     const ino_t ours = own_namespaces()[i];
     if (ours == 0) return missing(layer, "our own cannot be read");
-    if (*theirs == ours) return missing(layer, "it is the host's");
-    // The cgroup namespace is made by the clone itself, once it is in its cgroup.
-    const bool own = std::string_view(kind.name) == "cgroup";
-    if (own == (*theirs == *shells)) {
-      return missing(layer, own ? "it is the shell's" : "it is not the shell's");
-    }
+    if (theirs->inode == ours) return missing(layer, "it is the host's");
+    if (auto checked = check_whose(theirs->inode, kind, expected); !checked) return checked;
   }
   return {};
 }
 
 /// The line of cgroup v2; where there is none, attaching has shown its success by itself.
-Result<> check_cgroup(const std::string& folder, const std::string& name) {
+Result<> check_cgroup_by_name(const std::string& folder, const std::string& name) {
   auto text = read_file(AT_FDCWD, folder + "/cgroup", kLargestStatus);
   if (!text) return std::unexpected(text.error());
   const std::string lines = "\n" + *text;
   const auto at = lines.find("\n0::/");
-  if (name.empty() || at == std::string::npos) return {};
+  if (at == std::string::npos) return {};
   const auto path = lines.substr(at + 4, lines.find('\n', at + 1) - at - 4);
   if (!path.ends_with("/" + name)) return missing("cgroup", path + " instead of " + name);
   return {};
+}
+
+Result<> check_cgroup(const Subject& process, const std::string& folder,
+                      const Expectation& expected) {
+  if (expected.cgroup.empty()) return {};
+  const auto told = pidfd_info(process.pidfd);
+  struct stat group {};
+  const bool proven = told && told->cgroup_id != 0 &&
+                      ::fstat(expected.cgroup_folder, &group) == 0 &&
+                      group.st_ino == told->cgroup_id;
+  return proven ? Result<>{} : check_cgroup_by_name(folder, expected.cgroup);
+}
+
+/// One read: the kernel gives this file whole, and a line that were cut would count as absent,
+/// which no check forgives.
+Result<std::string> read_status(const std::string& folder) {
+  auto file = open_fd(AT_FDCWD, folder + "/status", O_RDONLY);
+  if (!file) return std::unexpected(file.error());
+  std::string text(kLargestStatus, '\0');
+  const ssize_t n = ::read(file->get(), text.data(), text.size());
+  if (n < 0) return fail_errno("read", folder + "/status");
+  text.resize(static_cast<std::size_t>(n));
+  return text;
 }
 
 }  // namespace
 
 Result<> verify_confined(const Subject& process, const Expectation& expected) {
   const std::string folder = "/proc/" + std::to_string(process.pid);
-  auto status = read_file(AT_FDCWD, folder + "/status", kLargestStatus);
+  auto status = read_status(folder);
   if (!status) return std::unexpected(status.error());
   if (auto checked = check_status(*status, expected); !checked) return checked;
-  if (auto checked = check_cgroup(folder, expected.cgroup); !checked) return checked;
-  return check_namespaces(process, expected.shell);
+  if (auto checked = check_cgroup(process, folder, expected); !checked) return checked;
+  return check_namespaces(process, expected);
 }
 
 }  // namespace sock::sandbox

@@ -88,6 +88,18 @@ asio::awaitable<Result<Process>> start_clone(const CloneRecipe& recipe, Slot& sl
   co_return co_await recipe.zygote->clone(arguments);
 }
 
+Result<> verify(const Clone& clone, const SlotStock& slots) {
+  const Slot& slot = *clone.slot;
+  sandbox::Expectation expected;
+  expected.host_uid = slots.host_uid(slot);
+  expected.shell = {slot.shell_pid, slot.shell.pidfd()};
+  expected.network = slot.netns.inode();
+  expected.user = slot.netns.owner();
+  expected.cgroup = slot.cgroup.name();
+  expected.cgroup_folder = slot.cgroup.v2_dir();
+  return sandbox::verify_confined({clone.process.pid(), clone.process.pidfd()}, expected);
+}
+
 asio::awaitable<Result<>> confine(Clone& clone, SlotStock& slots) {
   Slot& slot = *clone.slot;
   if (slots.attach_after_birth()) {
@@ -103,9 +115,7 @@ asio::awaitable<Result<>> confine(Clone& clone, SlotStock& slots) {
   auto ready = co_await wait_readable(clone.connection, Clock::now() + kParkTimeout);
   if (!ready) co_return ready;
   if (auto parked = read_parked(clone.connection.native_handle()); !parked) co_return parked;
-  const sandbox::Expectation expected{
-      slots.host_uid(slot), {slot.shell_pid, slot.shell.pidfd()}, slot.cgroup.name()};
-  co_return sandbox::verify_confined({clone.process.pid(), clone.process.pidfd()}, expected);
+  co_return verify(clone, slots);
 }
 
 asio::awaitable<Result<>> attach(Clone& clone, std::shared_ptr<const Function> function,

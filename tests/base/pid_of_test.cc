@@ -1,7 +1,9 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,7 +11,9 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <string>
 
+#include "base/file.h"
 #include "base/process.h"
 
 namespace sock {
@@ -41,6 +45,22 @@ TEST(PidOf, ReadsTheNumberWithAndWithoutTheIoctl) {
   int status = -1;
   ASSERT_EQ(::waitpid(pid, &status, 0), pid);
   EXPECT_EQ(status, 0);
+}
+
+TEST(PidfdInfo, TellsTheCgroup) {
+  const Fd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+  const auto info = pidfd_info(self.get());
+  if (!info) GTEST_SKIP() << "the kernel has no PIDFD_GET_INFO";
+  EXPECT_EQ(info->pid, ::getpid());
+  const std::string groups = "\n" + read_file(AT_FDCWD, "/proc/self/cgroup").value_or("");
+  const auto at = groups.find("\n0::");
+  if (at == std::string::npos) GTEST_SKIP() << "there is no cgroup v2";
+  const auto path = groups.substr(at + 4, groups.find('\n', at + 1) - at - 4);
+  struct stat folder {};
+  const bool found = ::stat(("/sys/fs/cgroup/unified" + path).c_str(), &folder) == 0 ||
+                     ::stat(("/sys/fs/cgroup" + path).c_str(), &folder) == 0;
+  if (!found) GTEST_SKIP() << "cgroup v2 is mounted elsewhere";
+  EXPECT_EQ(info->cgroup_id, folder.st_ino);
 }
 
 TEST(PidOf, FailsForTheReapedAndForOtherDescriptors) {

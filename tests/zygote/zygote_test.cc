@@ -79,6 +79,12 @@ class ZygoteTest : public testing::Test {
 
   static sandbox::Subject subject(int pidfd) { return {pid_of(pidfd).value(), pidfd}; }
 
+  static ino_t inode_of(const std::string& path) {
+    struct stat info {};
+    EXPECT_EQ(::stat(path.c_str(), &info), 0) << path;
+    return info.st_ino;
+  }
+
   struct Confined {
     sandbox::Shell shell;
     Process process;
@@ -106,6 +112,17 @@ class ZygoteTest : public testing::Test {
     EXPECT_TRUE(process) << process.error().describe();
     (*sockets)[1].reset();
     return {std::move(*shell), std::move(*process), std::move((*sockets)[0]), Fd(pipe[0])};
+  }
+
+  /// What a clone with this id in this sandbox must be.
+  sandbox::Expectation expectation(const Confined& sandbox, std::uint32_t uid) {
+    const std::string keeper = "/proc/" + std::to_string(keeper_->pid()) + "/ns/";
+    sandbox::Expectation expected;
+    expected.host_uid = keeper_->id_base() + uid;
+    expected.shell = subject(sandbox.shell.pidfd());
+    expected.network = inode_of(keeper + "net");
+    expected.user = inode_of(keeper + "user");
+    return expected;
   }
 
   static FrameType read_type(int connection, std::string& payload) {
@@ -153,7 +170,7 @@ TEST_F(ZygoteTest, ClonesRunConfinedAndAnswerOnce) {
   Confined clone = make(**zygote, 4321);
   std::string payload;
   ASSERT_EQ(read_type(clone.connection.get(), payload), FrameType::kParked);
-  sandbox::Expectation expected{keeper_->id_base() + 4321, subject(clone.shell.pidfd()), ""};
+  sandbox::Expectation expected = expectation(clone, 4321);
   sandbox::Subject process = subject(clone.process.pidfd());
   auto verified = sandbox::verify_confined(process, expected);
   EXPECT_TRUE(verified) << verified.error().describe();
@@ -161,6 +178,9 @@ TEST_F(ZygoteTest, ClonesRunConfinedAndAnswerOnce) {
   process.pidfd = expected.shell.pidfd = -1;
   verified = sandbox::verify_confined(process, expected);
   EXPECT_TRUE(verified) << verified.error().describe();
+  // The shell has stayed in our cgroup namespace, so a clone that is not in ours is not in its.
+  EXPECT_EQ(inode_of("/proc/" + std::to_string(expected.shell.pid) + "/ns/cgroup"),
+            inode_of("/proc/self/ns/cgroup"));
   EXPECT_EQ(call(clone,
                  "import os\n"
                  "def handler(event):\n"
@@ -172,7 +192,7 @@ TEST_F(ZygoteTest, ClonesRunConfinedAndAnswerOnce) {
 TEST_F(ZygoteTest, VerificationNoticesAMissingLayer) {
   // This very process is nobody's sandbox.
   const sandbox::Subject own{::getpid(), -1};
-  const auto self = sandbox::verify_confined(own, {0, own, ""});
+  const auto self = sandbox::verify_confined(own, {.shell = own});
   ASSERT_FALSE(self);
   EXPECT_NE(self.error().message.find("Seccomp"), std::string::npos) << self.error().describe();
   // A confined clone held against another sandbox's init.
@@ -181,20 +201,36 @@ TEST_F(ZygoteTest, VerificationNoticesAMissingLayer) {
   Confined one = make(**zygote, 4321), other = make(**zygote, 4322);
   std::string payload;
   ASSERT_EQ(read_type(one.connection.get(), payload), FrameType::kParked);
-  const auto complaint = [&](std::uint32_t uid, const Confined& shell, const std::string& cgroup) {
-    const auto verified =
-        sandbox::verify_confined(subject(one.process.pidfd()),
-                                 {keeper_->id_base() + uid, subject(shell.shell.pidfd()), cgroup});
+  const auto complaint = [&](const sandbox::Expectation& expected) {
+    sandbox::Subject process = subject(one.process.pidfd());
+    const auto verified = sandbox::verify_confined(process, expected);
+    process.pidfd = -1;
+    const auto by_path = sandbox::verify_confined(process, expected);
+    EXPECT_EQ(verified.has_value(), by_path.has_value()) << "depends on the kernel's age";
     return verified ? "" : verified.error().message;
   };
-  EXPECT_EQ(complaint(4321, one, ""), "");
-  EXPECT_EQ(complaint(4321, other, ""),
-            "pid namespace is not as it must be: it is not the shell's");
-  EXPECT_TRUE(complaint(4322, one, "").starts_with("Uid is not"));
+  const auto not_its = [](const std::string& kind) {
+    return kind + " namespace is not as it must be: it is not the sandbox's";
+  };
+  const sandbox::Expectation right = expectation(one, 4321);
+  EXPECT_EQ(complaint(right), "");
+  EXPECT_EQ(complaint(expectation(other, 4321)), not_its("pid"));
+  EXPECT_TRUE(complaint(expectation(one, 4322)).starts_with("Uid is not"));
+  auto wrong = right;
+  wrong.network = inode_of("/proc/self/ns/net");
+  EXPECT_EQ(complaint(wrong), not_its("net"));
+  wrong = right;
+  wrong.user = inode_of("/proc/self/ns/user");
+  EXPECT_EQ(complaint(wrong), not_its("user"));
   if (!read_file(AT_FDCWD, "/proc/self/cgroup").value_or("").contains("0::/")) {
     GTEST_SKIP() << "no cgroup v2 to look at";
   }
-  EXPECT_TRUE(complaint(4321, one, "slots/999").starts_with("cgroup is not"));
+  wrong = right;
+  wrong.cgroup = "slots/999";
+  EXPECT_TRUE(complaint(wrong).starts_with("cgroup is not"));
+  const Fd folder(::open(task_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  wrong.cgroup_folder = folder.get();
+  EXPECT_TRUE(complaint(wrong).starts_with("cgroup is not")) << "some folder is not its group";
 }
 
 TEST_F(ZygoteTest, ChildZygotesHoldTheirParentsModulesAndMore) {
