@@ -32,6 +32,7 @@ namespace sock::sandbox {
 namespace {
 
 constexpr int kControl = 3;
+constexpr pid_t kFirstPid = 1;  ///< of a shell, in its own pid namespace
 constexpr int kMaxFds = 2;
 
 struct Request {
@@ -123,10 +124,13 @@ InitReply drop_everything() {
   // The kernel reaps orphans by itself while their parent ignores SIGCHLD (wait(2)).
   ::signal(SIGCHLD, SIG_IGN);
   const int control = request.fds[1];
-  const InitReply built = build_shell(request);
+  InitReply built = build_shell(request);
   ::dup2(control, kControl);
   ::syscall(SYS_close_range, kControl + 1, ~0U, 0);
-  if (!reply(kControl, built) || built.error != 0) ::_exit(1);
+  const int self = static_cast<int>(::syscall(SYS_pidfd_open, kFirstPid, 0));
+  if (self < 0 && built.error == 0) built = failed(InitStep::kOpenPidfd);
+  if (!reply(kControl, built, self) || built.error != 0) ::_exit(1);
+  ::close(self);
 
   Request attach;
   if (!receive(kControl, attach)) ::_exit(0);
@@ -144,30 +148,21 @@ InitReply drop_everything() {
 
 // ---- keeper ----
 
+/// The shell answers for itself: one message and one wake-up of sockd less than from here.
 void clone_shell(const Request& request) {
-  if (request.fd_count != 2) {
-    reply(kControl, {InitStep::kProtocol, EPROTO});
-    return;
-  }
-  int pidfd = -1;
+  if (request.fd_count != 2) return;
   // Not CLONE_VM, which would save the copy of a small address space: whether a process may be
   // looked at by those of its kind belongs to the memory, and a change of ids takes it away
   // (PR_SET_DUMPABLE(2const)). The first shell to give up its identity would lock the zygotes out
   // of all others.
   clone_args args{};
-  args.flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
-  args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
+  args.flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
   // The kernel reaps only those by itself that would have sent the SIGCHLD we ignore; any other
   // shell would stay a zombie for as long as the keeper lives.
   args.exit_signal = SIGCHLD;
   const long pid = ::syscall(SYS_clone3, &args, sizeof args);
   if (pid == 0) run_shell(request);
-  if (pid < 0) {
-    reply(kControl, failed(InitStep::kCloneShell));
-    return;
-  }
-  reply(kControl, {}, pidfd);
-  ::close(pidfd);
+  if (pid < 0) reply(request.fds[1], failed(InitStep::kCloneShell));
 }
 
 /// Attaches the mounts and makes them the whole of this process's file system.

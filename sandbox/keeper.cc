@@ -140,28 +140,22 @@ asio::awaitable<Result<Shell>> Keeper::build_shell(int netns, std::uint64_t tmp_
   const auto executor = co_await asio::this_coro::executor;
   auto sockets = socket_pair(SOCK_SEQPACKET);
   if (!sockets) co_return std::unexpected(sockets.error());
-  Fd pidfd;
-  {
-    auto guard = co_await turn_.lock();
-    InitMessage message;
-    message.type = InitMessageType::kShell;
-    message.tmp_bytes = tmp_bytes;
-    message.tmp_inodes = kTmpInodes;
-    const int fds[] = {netns, (*sockets)[1].get()};
-    if (auto sent = control_.send(bytes_of(message), fds); !sent) {
-      co_return std::unexpected(sent.error());
-    }
-    auto reply = co_await receive_reply(control_, Clock::now() + options_.timeout);
-    if (!reply) co_return std::unexpected(reply.error());
-    if (reply->size() != 1) co_return fail(Code::kInternal, "sock-init", "no pidfd in the reply");
-    pidfd = std::move(reply->front());
+  auto guard = co_await lanes_[next_lane_++ % lanes_.size()].lock();
+  InitMessage message;
+  message.type = InitMessageType::kShell;
+  message.tmp_bytes = tmp_bytes;
+  message.tmp_inodes = kTmpInodes;
+  const int fds[] = {netns, (*sockets)[1].get()};
+  if (auto sent = control_.send(bytes_of(message), fds); !sent) {
+    co_return std::unexpected(sent.error());
   }
   (*sockets)[1].reset();
+  // A shell that we give up here ends by itself, when it finds this socket closed.
   Channel control(executor, std::move((*sockets)[0]));
-  Shell shell(std::move(pidfd), std::move(control), tmp_bytes);
-  auto ready = co_await receive_reply(shell.control_, Clock::now() + options_.timeout);
-  if (!ready) co_return std::unexpected(ready.error());
-  co_return shell;
+  auto reply = co_await receive_reply(control, Clock::now() + options_.timeout);
+  if (!reply) co_return std::unexpected(reply.error());
+  if (reply->size() != 1) co_return fail(Code::kInternal, "sock-init", "no pidfd in the reply");
+  co_return Shell(std::move(reply->front()), std::move(control), tmp_bytes);
 }
 
 }  // namespace sock::sandbox

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <functional>
@@ -74,7 +75,7 @@ class Keeper {
   /// that is us. False when it does not die before the deadline.
   [[nodiscard]] boost::asio::awaitable<bool> stop(Clock::time_point deadline);
 
-  /// Builds one shell in `netns` (borrowed). Requests are served in turn.
+  /// Builds one shell in `netns` (borrowed). Requests are served in turn, a few at a time.
   [[nodiscard]] boost::asio::awaitable<Result<Shell>> build_shell(int netns,
                                                                   std::uint64_t tmp_bytes);
 
@@ -85,7 +86,10 @@ class Keeper {
   KeeperOptions options_;
   Process process_;
   Channel control_;
-  AsyncMutex turn_;  ///< one request at a time, so that replies match
+  /// One request each at a time: the keeper's queue is short (net.unix.max_dgram_qlen, 10), and a
+  /// full one is an error.
+  std::array<AsyncMutex, 4> lanes_;
+  std::size_t next_lane_ = 0;
 };
 
 }  // namespace sock::sandbox

@@ -18,6 +18,8 @@ const char* to_string(InitStep step) {
       return "pivot_root";
     case InitStep::kCloneShell:
       return "clone shell";
+    case InitStep::kOpenPidfd:
+      return "open pidfd of shell";
     case InitStep::kJoinNetns:
       return "join netns";
     case InitStep::kHostname:

@@ -9,7 +9,8 @@ namespace sock::sandbox {
 enum class InitMessageType : std::uint32_t {
   kMount = 1,   ///< keeper: attach the accompanying mount at `target`; the first is the root
   kSeal = 2,    ///< keeper: the root is complete, pivot into it; answered with InitReply
-  kShell = 3,   ///< keeper: build a shell from [netns, shell's control socket]; InitReply + pidfd
+  kShell = 3,   ///< keeper: build a shell from [netns, shell's control socket]; answered on that
+                ///< socket, by the shell, with InitReply and its pidfd
   kAttach = 4,  ///< shell: attach [function directory] at /var/task; answered with InitReply
 };
 
@@ -30,6 +31,7 @@ enum class InitStep : std::uint32_t {
   kProc,
   kPivot,
   kCloneShell,
+  kOpenPidfd,
   kJoinNetns,
   kHostname,
   kShellProc,

@@ -85,6 +85,15 @@ class ZygoteTest : public testing::Test {
     return info.st_ino;
   }
 
+  /// Of the innermost of its pid namespaces.
+  static bool is_first_process(int pidfd) {
+    const auto status =
+        read_file(AT_FDCWD, "/proc/" + std::to_string(subject(pidfd).pid) + "/status").value_or("");
+    const auto at = status.find("\nNSpid:");
+    return at != std::string::npos &&
+           status.substr(at + 1, status.find('\n', at + 1) - at - 1).ends_with("\t1");
+  }
+
   struct Confined {
     sandbox::Shell shell;
     Process process;
@@ -231,6 +240,30 @@ TEST_F(ZygoteTest, VerificationNoticesAMissingLayer) {
   const Fd folder(::open(task_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   wrong.cgroup_folder = folder.get();
   EXPECT_TRUE(complaint(wrong).starts_with("cgroup is not")) << "some folder is not its group";
+}
+
+TEST_F(ZygoteTest, ShellsAreBuiltManyAtATimeAndSayWhatFails) {
+  const Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const auto nowhere = run(loop_, keeper_->build_shell(null.get(), 1 << 20));
+  ASSERT_FALSE(nowhere);
+  EXPECT_EQ(nowhere.error().step, "join netns");
+  // More than the keeper's socket holds requests.
+  constexpr int kMany = 64;
+  const Fd net(::open(("/proc/" + std::to_string(keeper_->pid()) + "/ns/net").c_str(),
+                      O_RDONLY | O_CLOEXEC));
+  int built = 0, failed = 0;
+  auto build = [&]() -> asio::awaitable<void> {
+    auto shell = co_await keeper_->build_shell(net.get(), 1 << 20);
+    if (shell && is_first_process(shell->pidfd())) {
+      ++built;
+    } else {
+      ++failed;
+    }
+  };
+  for (int i = 0; i < kMany; ++i) asio::co_spawn(loop_, build, asio::detached);
+  loop_.restart();
+  while (built + failed < kMany) loop_.run_one();
+  EXPECT_EQ(built, kMany);
 }
 
 TEST_F(ZygoteTest, ChildZygotesHoldTheirParentsModulesAndMore) {
