@@ -49,13 +49,14 @@ asio::awaitable<Result<Received>> Channel::receive(std::span<std::byte> buffer,
                                                    Clock::time_point deadline) {
   if (!socket_.is_open()) co_return fail(Code::kKilled, "receive", "the channel is closed");
   for (;;) {
+    // First: what is received are answers, which hardly ever are there at once.
+    auto ready = co_await wait_readable(socket_, deadline);
+    if (!ready) co_return std::unexpected(ready.error());
     auto received = receive_message(socket_.native_handle(), buffer, MSG_DONTWAIT);
     if (received && received->size == 0) {
       co_return fail(Code::kKilled, "receive", "the peer is gone");
     }
     if (received || received.error().sys_errno != EAGAIN) co_return received;
-    auto ready = co_await wait_readable(socket_, deadline);
-    if (!ready) co_return std::unexpected(ready.error());
   }
 }
 

@@ -40,11 +40,6 @@ Result<Pipes> open_pipes(bool discard_output) {
     if (!nowhere) return std::unexpected(nowhere.error());
     pipes.clones_log = std::move(*nowhere);
   }
-  // Only our ends: the flag belongs to the open file, and the clone's ends must block.
-  if (::fcntl(pipes.connection.get(), F_SETFL, O_NONBLOCK) < 0 ||
-      ::fcntl(pipes.log.get(), F_SETFL, O_NONBLOCK) < 0) {
-    return fail_errno("fcntl", "O_NONBLOCK");
-  }
   return pipes;
 }
 
@@ -135,7 +130,7 @@ Clone::Clone(const asio::any_io_executor& executor, std::unique_ptr<Slot> its_sl
       process(std::move(its_process)),
       connection(executor, its_connection.release()),
       log(executor, its_log.release()) {
-  // Both are non-blocking; asio would ask the kernel for it again with the first operation.
+  // Only our ends: the flag belongs to the open file, and the clone's ends must block.
   boost::system::error_code ignored;
   connection.native_non_blocking(true, ignored);
   log.native_non_blocking(true, ignored);
