@@ -15,6 +15,7 @@
 #include "manager/functions/function_options.h"
 #include "manager/state/reclaim.h"
 #include "pkgcache/requirement.h"
+#include "sandbox/rootfs.h"
 #include "sandbox/seccomp_policy.h"
 
 namespace sock::manager {
@@ -142,6 +143,13 @@ Result<> Daemon::open_state() {
 }
 
 Result<> Daemon::read_packages() {
+  for (auto& folder : config_.packages.folders) {
+    std::error_code error;
+    const auto real = std::filesystem::canonical(folder, error);
+    if (error) continue;  // scan() says so
+    if (auto checked = sandbox::check_bind(real); !checked) return checked;
+    folder = real;
+  }
   auto catalogue = pkgcache::Catalogue::scan(config_.packages.folders);
   if (!catalogue) return std::unexpected(catalogue.error());
   catalogue_ = std::move(*catalogue);
@@ -188,6 +196,9 @@ asio::awaitable<Result<>> Daemon::build_sandboxes() {
   keeper_options.id_base = config_.ids.base;
   keeper_options.id_count = config_.ids.count;
   keeper_options.place = place;
+  for (const auto& packages : config_.packages.folders) {
+    keeper_options.root.binds.push_back(packages.string());
+  }
   auto keeper = co_await sandbox::Keeper::start(std::move(keeper_options));
   if (!keeper) co_return std::unexpected(keeper.error());
   keeper_ = std::move(*keeper);
