@@ -23,8 +23,11 @@ std::string with_path(std::string settings) {
   if (!settings.starts_with(kZygotes)) throw std::runtime_error("no [zygotes] in " + settings);
   if (path() == Path::kFunction) return settings;
   if (path() == Path::kReplica) settings.insert(kZygotes.size(), "replicas = 2\n");
-  settings.insert(kZygotes.size(), "functions = false\n");
-  if (path() != Path::kParked) settings += "[parked]\nmin = 0\nmax = 0\n";
+  // A suite may ask for these itself.
+  if (!settings.contains("functions = ")) settings.insert(kZygotes.size(), "functions = false\n");
+  if (path() != Path::kParked && !settings.contains("[parked]\nmin = 0\nmax = 0\n")) {
+    settings += "[parked]\nmin = 0\nmax = 0\n";
+  }
   return settings;
 }
 
