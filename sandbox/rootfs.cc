@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "sandbox/mount_api.h"
+#include "sandbox/wire.h"
 
 namespace sock::sandbox {
 namespace {
@@ -161,6 +162,9 @@ Result<> check_bind(const fs::path& folder) {
           Code::kInvalid, "sandbox root",
           "sandboxes cannot be shown " + folder.string() + ": they have " + own + " to themselves");
     }
+  }
+  if (folder.native().size() >= sizeof InitMessage::target) {
+    return fail(Code::kInvalid, "sandbox root", folder.string() + " is too long a path");
   }
   return {};
 }

@@ -25,8 +25,8 @@ struct RootOptions {
 };
 
 /// Whether sandboxes can show the host's folder at the same place: kInvalid where they have
-/// something of their own (/tmp, /dev, …). `folder` is absolute and free of symbolic links: the
-/// root has links of its own.
+/// something of their own (/tmp, /dev, …), and for a path above 255 bytes. `folder` is absolute and
+/// free of symbolic links: the root has links of its own.
 [[nodiscard]] Result<> check_bind(const std::filesystem::path& folder);
 
 /// Builds the read-only root that all sandboxes start from, as detached mounts (fsopen(2),

@@ -13,14 +13,15 @@ PackageFolder::PackageFolder() {
   // Outside /usr, which sandboxes are shown anyhow, and /tmp, of which they have one of their own.
   std::string folder = "/var/lib/sock-e2e-XXXXXX";
   if (::mkdtemp(folder.data()) == nullptr) throw std::runtime_error("mkdtemp " + folder);
-  path_ = folder;
-  // Sandboxes read it under an id of their own.
-  fs::permissions(path_, fs::perms{0755});
+  top_ = folder;
+  // As deep as a virtual environment in somebody's home.
+  path_ = top_ / "home/somebody/projects/predictions/environment/lib/python3.11/site-packages";
+  fs::create_directories(path_);
 }
 
 PackageFolder::~PackageFolder() {
   std::error_code ignored;
-  fs::remove_all(path_, ignored);
+  fs::remove_all(top_, ignored);
 }
 
 void PackageFolder::add(const std::string& name, const std::string& source) {

@@ -22,6 +22,7 @@ class PackageFolder {
   [[nodiscard]] std::string setting() const;
 
  private:
+  std::filesystem::path top_;
   std::filesystem::path path_;
 };
 

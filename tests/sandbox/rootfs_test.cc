@@ -22,6 +22,12 @@ TEST(RootFs, ShowsFoldersWhereSandboxesHaveNothingOfTheirOwn) {
   }
 }
 
+TEST(RootFs, TakesPathsOf255Bytes) {
+  const std::string longest = "/srv/" + std::string(250, 'x');
+  EXPECT_TRUE(check_bind(longest));
+  EXPECT_FALSE(check_bind(longest + "x"));
+}
+
 TEST(RootFs, LeavesOutFoldersThatAnotherOneShows) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   RootOptions options;
