@@ -53,8 +53,7 @@ class Forest {
     table.add({branch + label_of(node, parent), text_of(node, "id"), text_of(node, "state"),
                text_of(node, "generation"), pids_of(node), human_bytes(memory),
                truth_of(node, "sealed") ? "yes" : "no", text_of(node, "parked"),
-               text_of(node, "clones"), human_seconds(integer_of(node, "age_s")),
-               text_of(node, "error")});
+               text_of(node, "clones"), human_seconds(integer_of(node, "age_s")), error_of(node)});
     const auto found = children_.find(text_of(node, "id"));
     if (found == children_.end()) return;
     for (std::size_t i = 0; i < found->second.size(); ++i) {
@@ -71,6 +70,13 @@ class Forest {
       if (const auto* const pid = replica.if_int64()) pids += "," + std::to_string(*pid);
     }
     return pids;
+  }
+
+  /// Why it does not serve, or else why it serves at a higher price.
+  static std::string error_of(const object& node) {
+    const std::string error = text_of(node, "error");
+    const std::string unsealed = text_of(node, "seal_error");
+    return error.empty() && !unsealed.empty() ? "not sealed: " + unsealed : error;
   }
 
   /// The packages this zygote has on top of its parent's.

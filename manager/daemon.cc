@@ -15,6 +15,7 @@
 #include "manager/functions/function_options.h"
 #include "manager/state/reclaim.h"
 #include "pkgcache/requirement.h"
+#include "sandbox/rootfs.h"
 #include "sandbox/seccomp_policy.h"
 
 namespace sock::manager {
@@ -30,6 +31,8 @@ constexpr std::uint32_t kReservedAtTop = 536;
 
 /// How long GET /v1/calls waits for a sandbox to be taken apart.
 constexpr Millis kSettleTimeout{2'000};
+/// How long work in the background may go on when all it works with is dead.
+constexpr Millis kBackgroundTimeout{5'000};
 constexpr Millis kTick{1'000};
 /// Popularity changes slowly; new functions replan at once.
 constexpr unsigned kTicksPerReplan = 60;
@@ -85,6 +88,7 @@ json::array to_array(const Strings& strings) {
 Daemon::Daemon(Config config, const asio::any_io_executor& executor)
     : config_(std::move(config)),
       executor_(executor),
+      background_(executor),
       uids_(kFirstUid, config_.ids.count - kReservedAtTop),
       history_(CallHistory::Limits{.calls = config_.calls.history}),
       ticker_(executor) {}
@@ -142,6 +146,13 @@ Result<> Daemon::open_state() {
 }
 
 Result<> Daemon::read_packages() {
+  for (auto& folder : config_.packages.folders) {
+    std::error_code error;
+    const auto real = std::filesystem::canonical(folder, error);
+    if (error) continue;  // scan() says so
+    if (auto checked = sandbox::check_bind(real); !checked) return checked;
+    folder = real;
+  }
   auto catalogue = pkgcache::Catalogue::scan(config_.packages.folders);
   if (!catalogue) return std::unexpected(catalogue.error());
   catalogue_ = std::move(*catalogue);
@@ -188,6 +199,9 @@ asio::awaitable<Result<>> Daemon::build_sandboxes() {
   keeper_options.id_base = config_.ids.base;
   keeper_options.id_count = config_.ids.count;
   keeper_options.place = place;
+  for (const auto& packages : config_.packages.folders) {
+    keeper_options.root.binds.push_back(packages.string());
+  }
   auto keeper = co_await sandbox::Keeper::start(std::move(keeper_options));
   if (!keeper) co_return std::unexpected(keeper.error());
   keeper_ = std::move(*keeper);
@@ -243,8 +257,8 @@ asio::awaitable<Result<>> Daemon::build_zygotes() {
   nursery.replicas = config_.zygotes.replicas;
   options.rotation.clones = config_.zygotes.rotate_clones;
   options.rotation.age = std::chrono::minutes(config_.zygotes.rotate_minutes);
-  zygotes_ = std::make_unique<ZygoteTree>(executor_, std::move(options), catalogue_, *slots_,
-                                          memory_worker_, *ledger_);
+  zygotes_ = std::make_unique<ZygoteTree>(executor_, background_, std::move(options), catalogue_,
+                                          *slots_, memory_worker_, *ledger_);
   using Base = FunctionZygotes::Base;
   auto choose = [this](const std::vector<pkgcache::Package>& packages) -> Result<Base> {
     auto choice = zygotes_->choose(packages);
@@ -253,13 +267,14 @@ asio::awaitable<Result<>> Daemon::build_zygotes() {
     if (!recipe) return std::unexpected(recipe.error());
     return Base{std::move(*recipe), choice->node->packages()};
   };
-  code_ = std::make_unique<CodeCache>(executor_, *slots_, [choose]() -> Result<CloneRecipe> {
+  auto any = [choose]() -> Result<CloneRecipe> {
     auto base = choose({});
     if (!base) return std::unexpected(base.error());
     return std::move(base->recipe);
-  });
+  };
+  code_ = std::make_unique<CodeCache>(executor_, background_, *slots_, any);
   functions_ = std::make_unique<FunctionZygotes>(
-      executor_,
+      executor_, background_,
       FunctionZygoteOptions{.automatic = config_.zygotes.functions,
                             .most = config_.zygotes.max_functions,
                             .all_bytes = config_.zygotes.function_memory,
@@ -288,8 +303,8 @@ asio::awaitable<void> Daemon::shutdown(Clock::time_point deadline) {
     (void)ignored;
   }
   ticker_.cancel();
-  if (functions_) co_await functions_->stop();
-  if (zygotes_) co_await zygotes_->stop();
+  if (functions_) functions_->stop();
+  if (zygotes_) zygotes_->stop();
   if (slots_) co_await slots_->stop();
   if (netns_) co_await netns_->stop();
   if (keeper_) {
@@ -297,6 +312,9 @@ asio::awaitable<void> Daemon::shutdown(Clock::time_point deadline) {
     if (!gone) spdlog::error("sock-init does not die");
     keeper_ticket_.reset();
   }
+  // Whatever it waits for has died with the keeper.
+  const bool ended = co_await background_.wait(Clock::now() + kBackgroundTimeout);
+  if (!ended) spdlog::error("work in the background does not end");
   if (cgroups_) {
     auto remove = [this] { return cgroups_.reset(), true; };
     co_await cgroup_worker_.run(remove);

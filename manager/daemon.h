@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "manager/background.h"
 #include "manager/calls/admission.h"
 #include "manager/calls/call_history.h"
 #include "manager/calls/demand.h"
@@ -81,6 +82,8 @@ class Daemon final : public Service {
   boost::asio::any_io_executor executor_;
   Clock::time_point started_ = Clock::now();
   bool draining_ = false;
+
+  Background background_;
 
   // In the order they are built; each uses those above it.
   Worker cgroup_worker_;

@@ -6,11 +6,13 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 
 #include "base/file.h"
 #include "sandbox/mount_api.h"
+#include "sandbox/wire.h"
 
 namespace sock::sandbox {
 namespace {
@@ -95,6 +97,11 @@ Result<> copy_etc(int root, const std::string& name) {
   return {};
 }
 
+/// Whether `path` is `folder` or lies beneath it.
+bool is_within(const fs::path& path, const fs::path& folder) {
+  return std::ranges::mismatch(folder, path).in1 == folder.end();
+}
+
 Result<> fill_root(int root, const RootOptions& options) {
   for (const char* folder : {"usr", "proc", "tmp", "dev", "etc", "var/task"}) {
     if (auto made = make_folders(root, folder); !made) return made;
@@ -148,6 +155,20 @@ Result<> fill_dev(int dev) {
 
 }  // namespace
 
+Result<> check_bind(const fs::path& folder) {
+  for (const char* own : {"/dev", "/etc", "/proc", "/tmp", "/var/task", "/var/tmp"}) {
+    if (is_within(folder, own) || is_within(own, folder)) {
+      return fail(
+          Code::kInvalid, "sandbox root",
+          "sandboxes cannot be shown " + folder.string() + ": they have " + own + " to themselves");
+    }
+  }
+  if (folder.native().size() >= sizeof InitMessage::target) {
+    return fail(Code::kInvalid, "sandbox root", folder.string() + " is too long a path");
+  }
+  return {};
+}
+
 Result<std::vector<RootMount>> build_root(const RootOptions& options) {
   // The folders of the root are created with exact modes whatever the caller's umask.
   const mode_t mask = ::umask(022);
@@ -167,7 +188,10 @@ Result<std::vector<RootMount>> build_root(const RootOptions& options) {
 
   for (const auto& path : options.binds) {
     std::error_code error;
-    if (!fs::is_directory(path, error)) continue;
+    const auto shows_it = [&path](const std::string& other) {
+      return other != path && is_within(path, other);
+    };
+    if (!fs::is_directory(path, error) || std::ranges::any_of(options.binds, shows_it)) continue;
     const std::string target = path.substr(1);
     if (auto made = make_folders(root_fd, target); !made) {
       return restore(), std::unexpected(made.error());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,18 @@ struct RootMount {
 };
 
 struct RootOptions {
-  /// Host folders bound read-only at the same place. Missing ones are left out.
+  /// Host folders bound read-only at the same place, each as check_bind() wants it. Left out are
+  /// those that are missing, and those beneath another, which shows them.
   std::vector<std::string> binds{"/usr/lib", "/usr/lib64", "/usr/bin", "/usr/share"};
   /// Host files and folders copied (symbolic links kept) into the root's /etc.
   std::vector<std::string> etc_copies{"alternatives", "fonts",     "ld.so.cache",     "localtime",
                                       "mime.types",   "ssl/certs", "ssl/openssl.cnf", "timezone"};
 };
+
+/// Whether sandboxes can show the host's folder at the same place: kInvalid where they have
+/// something of their own (/tmp, /dev, …), and for a path above 255 bytes. `folder` is absolute and
+/// free of symbolic links: the root has links of its own.
+[[nodiscard]] Result<> check_bind(const std::filesystem::path& folder);
 
 /// Builds the read-only root that all sandboxes start from, as detached mounts (fsopen(2),
 /// open_tree(2)): nothing appears in the host's mount table.

@@ -19,7 +19,7 @@ struct InitMessage {
   std::uint32_t reserved = 0;
   std::uint64_t tmp_bytes = 0;   ///< kShell, kAttach: size of /tmp and /dev/shm
   std::uint64_t tmp_inodes = 0;  ///< kShell
-  char target[64] = {};          ///< kMount: relative to the root, "" is the root itself
+  char target[256] = {};         ///< kMount: relative to the root, "" is the root itself
 };
 
 /// Stages of building the keeper's root and a shell, for errors and their tests.

@@ -227,4 +227,6 @@ asio::awaitable<void> CloneStock::stop() {
   }
 }
 
+asio::awaitable<void> stop_stock(std::shared_ptr<CloneStock> stock) { co_await stock->stop(); }
+
 }  // namespace sock::manager

@@ -101,4 +101,7 @@ class CloneStock final : public StockBudget::Member,
   bool stopping_ = false;
 };
 
+/// Its stop(), for a stock that nobody else keeps alive.
+[[nodiscard]] boost::asio::awaitable<void> stop_stock(std::shared_ptr<CloneStock> stock);
+
 }  // namespace sock::manager

@@ -2,8 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "manager/calls/errand.h"
 
@@ -20,9 +20,12 @@ constexpr Millis kCompileTimeout{10'000};
 
 }  // namespace
 
-CodeCache::CodeCache(asio::any_io_executor executor, SlotStock& slots,
+CodeCache::CodeCache(asio::any_io_executor executor, Background& background, SlotStock& slots,
                      std::function<Result<CloneRecipe>()> recipe)
-    : executor_(std::move(executor)), slots_(slots), recipe_(std::move(recipe)) {}
+    : executor_(std::move(executor)),
+      background_(background),
+      slots_(slots),
+      recipe_(std::move(recipe)) {}
 
 std::string_view CodeCache::get(const std::shared_ptr<const Function>& function) {
   const std::string& name = function->spec.name;
@@ -30,9 +33,7 @@ std::string_view CodeCache::get(const std::shared_ptr<const Function>& function)
   if (found != entries_.end() && found->second.generation == function->generation) {
     return found->second.code;
   }
-  if (compiling_.insert(name).second) {
-    asio::co_spawn(executor_, compile(function), asio::detached);
-  }
+  if (compiling_.insert(name).second) background_.run(compile(function));
   return {};
 }
 

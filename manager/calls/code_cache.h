@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "manager/background.h"
 #include "manager/calls/call_protocol.h"
 #include "manager/calls/clone.h"
 
@@ -21,7 +22,7 @@ namespace sock::manager {
 class CodeCache {
  public:
   /// `recipe` is asked for what to clone: any ready zygote.
-  CodeCache(boost::asio::any_io_executor executor, SlotStock& slots,
+  CodeCache(boost::asio::any_io_executor executor, Background& background, SlotStock& slots,
             std::function<Result<CloneRecipe>()> recipe);
 
   /// The compiled module, or empty when there is none yet: then it is being compiled for later
@@ -42,6 +43,7 @@ class CodeCache {
       std::shared_ptr<const Function> function);
 
   boost::asio::any_io_executor executor_;
+  Background& background_;
   SlotStock& slots_;
   std::function<Result<CloneRecipe>()> recipe_;
   std::unordered_map<std::string, Entry> entries_;  ///< by function

@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "manager/calls/back_off.h"
 #include "manager/calls/errand.h"
@@ -60,9 +60,11 @@ struct FunctionZygotes::Entry {
   std::uint64_t clones = 0;
 };
 
-FunctionZygotes::FunctionZygotes(asio::any_io_executor executor, FunctionZygoteOptions options,
-                                 SlotStock& slots, Worker& worker, CodeCache& code, Chooser choose)
+FunctionZygotes::FunctionZygotes(asio::any_io_executor executor, Background& background,
+                                 FunctionZygoteOptions options, SlotStock& slots, Worker& worker,
+                                 CodeCache& code, Chooser choose)
     : executor_(std::move(executor)),
+      background_(background),
       options_(options),
       slots_(slots),
       worker_(worker),
@@ -128,7 +130,7 @@ void FunctionZygotes::start(const std::shared_ptr<const Function>& function) {
     return;
   }
   entry->building = true;
-  asio::co_spawn(executor_, build(entry), asio::detached);
+  background_.run(build(entry));
 }
 
 asio::awaitable<void> FunctionZygotes::build(std::shared_ptr<Entry> entry) {
@@ -161,7 +163,7 @@ asio::awaitable<void> FunctionZygotes::build(std::shared_ptr<Entry> entry) {
   if (old) {
     // What it holds was restored from the image before: the same function, loaded earlier.
     entry->stock->inherit(*old);
-    retire_stock(old);
+    background_.run(stop_stock(old));
   }
   spdlog::info("function zygote {} is ready after {} ms: {} KiB of its own",
                entry->function->spec.name, micros_between(begin, Clock::now()) / 1000,
@@ -287,7 +289,9 @@ void FunctionZygotes::fail_entry(Entry& entry, const Error& error) {
   entry.retry_at = Clock::now() + zygote_back_off(error, entry.failures);
   ++entry.failures;
   entry.source.reset();
-  if (auto stock = std::exchange(entry.stock, nullptr)) retire_stock(std::move(stock));
+  if (auto stock = std::exchange(entry.stock, nullptr)) {
+    background_.run(stop_stock(std::move(stock)));
+  }
   spdlog::warn("function {} has no zygote, its calls load it themselves: {}",
                entry.function->spec.name, entry.error);
 }
@@ -301,14 +305,9 @@ std::size_t FunctionZygotes::alive() const {
 void FunctionZygotes::retire(const std::string& name) {
   const auto found = entries_.extract(name);
   if (found.empty()) return;
-  if (auto stock = std::exchange(found.mapped()->stock, nullptr)) retire_stock(std::move(stock));
-}
-
-void FunctionZygotes::retire_stock(std::shared_ptr<CloneStock> stock) {
-  auto stop = [](std::shared_ptr<CloneStock> its) -> asio::awaitable<void> {
-    co_await its->stop();
-  };
-  asio::co_spawn(executor_, stop(std::move(stock)), asio::detached);
+  if (auto stock = std::exchange(found.mapped()->stock, nullptr)) {
+    background_.run(stop_stock(std::move(stock)));
+  }
 }
 
 bool FunctionZygotes::refused(const std::string& name) const {
@@ -336,12 +335,10 @@ std::size_t FunctionZygotes::parked() const {
   return sum;
 }
 
-asio::awaitable<void> FunctionZygotes::stop() {
+void FunctionZygotes::stop() {
   stopping_ = true;
   for (const auto& [name, entry] : entries_) {
-    if (entry->stock) co_await entry->stock->stop();
-    entry->stock.reset();
-    entry->source.reset();
+    if (entry->stock) background_.run(stop_stock(std::move(entry->stock)));
   }
   entries_.clear();
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "manager/background.h"
 #include "manager/calls/clone_stock.h"
 #include "manager/calls/code_cache.h"
 #include "manager/calls/heat.h"
@@ -56,8 +57,9 @@ class FunctionZygotes {
   };
   using Chooser = std::function<Result<Base>(const Function&)>;
 
-  FunctionZygotes(boost::asio::any_io_executor executor, FunctionZygoteOptions options,
-                  SlotStock& slots, Worker& worker, CodeCache& code, Chooser choose);
+  FunctionZygotes(boost::asio::any_io_executor executor, Background& background,
+                  FunctionZygoteOptions options, SlotStock& slots, Worker& worker, CodeCache& code,
+                  Chooser choose);
 
   /// The functions deployed now; zygotes of others are retired.
   void adopt(const std::vector<std::shared_ptr<const Function>>& functions);
@@ -84,7 +86,9 @@ class FunctionZygotes {
   [[nodiscard]] std::vector<View> list() const;
   [[nodiscard]] std::size_t parked() const;
 
-  [[nodiscard]] boost::asio::awaitable<void> stop();
+  /// Buries all parked clones, in the background. What is at work there ends soon, at the latest
+  /// when the processes it works with are dead.
+  void stop();
 
  private:
   struct Entry;
@@ -102,13 +106,13 @@ class FunctionZygotes {
                                                     const Clone& clone);
   void fail_entry(Entry& entry, const Error& error);
   void retire(const std::string& name);
-  void retire_stock(std::shared_ptr<CloneStock> stock);
   [[nodiscard]] bool wanted(const Function& function) const;
   /// What one more image may take.
   [[nodiscard]] std::uint64_t room(const Function& function) const;
   [[nodiscard]] std::size_t alive() const;
 
   boost::asio::any_io_executor executor_;
+  Background& background_;
   FunctionZygoteOptions options_;
   SlotStock& slots_;
   Worker& worker_;

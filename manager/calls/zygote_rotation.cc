@@ -3,8 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <set>
 #include <string>
 
@@ -21,9 +19,9 @@ constexpr unsigned kMostDoublings = 8;
 
 }  // namespace
 
-ZygoteRotation::ZygoteRotation(asio::any_io_executor executor, ZygoteRotationOptions options,
-                               Nodes nodes, Renew renew)
-    : executor_(std::move(executor)),
+ZygoteRotation::ZygoteRotation(Background& background, ZygoteRotationOptions options, Nodes nodes,
+                               Renew renew)
+    : background_(background),
       options_(options),
       nodes_(std::move(nodes)),
       renew_(std::move(renew)) {}
@@ -41,7 +39,7 @@ void ZygoteRotation::tick(Clock::time_point now) {
   // Without its root there is nothing to begin with; the tree is restarting it.
   if (nodes.empty() || !nodes.front()->spec.parent.empty() || !nodes.front()->ready()) return;
   running_ = true;
-  asio::co_spawn(executor_, pass(), asio::detached);
+  background_.run(pass());
 }
 
 asio::awaitable<void> ZygoteRotation::pass() {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <functional>
@@ -8,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "manager/background.h"
 #include "manager/calls/zygote_node.h"
 
 namespace sock::manager {
@@ -32,8 +32,7 @@ class ZygoteRotation {
   /// parent's.
   using Renew = std::function<boost::asio::awaitable<Result<>>(std::shared_ptr<ZygoteNode>)>;
 
-  ZygoteRotation(boost::asio::any_io_executor executor, ZygoteRotationOptions options, Nodes nodes,
-                 Renew renew);
+  ZygoteRotation(Background& background, ZygoteRotationOptions options, Nodes nodes, Renew renew);
 
   /// Starts a rotation if one is due and none goes on. To be called about once a second.
   void tick(Clock::time_point now);
@@ -52,7 +51,7 @@ class ZygoteRotation {
   [[nodiscard]] bool all_renewed() const;
   void failed(const ZygoteNode& node, const Error& error);
 
-  boost::asio::any_io_executor executor_;
+  Background& background_;
   ZygoteRotationOptions options_;
   Nodes nodes_;
   Renew renew_;

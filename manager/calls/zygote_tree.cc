@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -36,13 +34,14 @@ std::string describe_seal(const ZygoteNode& node) {
 
 }  // namespace
 
-ZygoteTree::ZygoteTree(asio::any_io_executor executor, ZygoteTreeOptions options,
-                       const pkgcache::Catalogue& catalogue, SlotStock& slots, Worker& worker,
-                       Ledger& ledger)
+ZygoteTree::ZygoteTree(asio::any_io_executor executor, Background& background,
+                       ZygoteTreeOptions options, const pkgcache::Catalogue& catalogue,
+                       SlotStock& slots, Worker& worker, Ledger& ledger)
     : executor_(std::move(executor)),
+      background_(background),
       nursery_(executor_, std::move(options.nursery), catalogue, slots, worker, ledger),
       rotation_(
-          executor_, options.rotation, [this] { return in_plan_order(); },
+          background_, options.rotation, [this] { return in_plan_order(); },
           [this](std::shared_ptr<ZygoteNode> node) { return renew(std::move(node)); }) {
   plan_.nodes.push_back(pkgcache::ZygoteSpec{kRootId, "", {}});
 }
@@ -87,7 +86,7 @@ void ZygoteTree::kick() {
   dirty_ = true;
   if (reconciling_ || stopping_) return;
   reconciling_ = true;
-  asio::co_spawn(executor_, reconcile(), asio::detached);
+  background_.run(reconcile());
 }
 
 asio::awaitable<void> ZygoteTree::reconcile() {
@@ -178,12 +177,12 @@ asio::awaitable<Result<>> ZygoteTree::renew(std::shared_ptr<ZygoteNode> node) {
   if (!young) co_return std::unexpected(young.error());
   const auto stock = young->stock;
   if (!stopping_) {
-    aside_.push_back(stock);
+    filling_ = stock;
     stock->set_min(least_parked(node->spec.id));
     // Short of memory it may not fill; then it lives on what its predecessor has parked.
     const bool filled = co_await stock->wait_filled(Clock::now() + kFillTimeout);
     (void)filled;
-    std::erase(aside_, stock);
+    filling_.reset();
   }
   const auto found = nodes_.find(node->spec.id);
   const bool wanted = !stopping_ && node->ready() && found != nodes_.end() && found->second == node;
@@ -223,19 +222,10 @@ void ZygoteTree::take_out_of_service(ZygoteNode& node) {
   }
   node.state = ZygoteNode::State::kFailed;
   rebuild_index();
-  if (node.stock) stop_behind(std::move(node.stock));
+  if (node.stock) background_.run(stop_stock(std::move(node.stock)));
   // Clones in the making hold their zygote too; the process dies with the last of them.
   if (node.zygotes) node.zygotes->close();
   node.zygotes.reset();
-}
-
-void ZygoteTree::stop_behind(std::shared_ptr<CloneStock> stock) {
-  auto stop = [](ZygoteTree* tree, std::shared_ptr<CloneStock> its) -> asio::awaitable<void> {
-    tree->aside_.push_back(its);
-    co_await its->stop();
-    std::erase(tree->aside_, its);
-  };
-  asio::co_spawn(executor_, stop(this, std::move(stock)), asio::detached);
 }
 
 void ZygoteTree::mark_failed(ZygoteNode& node, const Error& error) {
@@ -269,21 +259,18 @@ std::size_t ZygoteTree::parked() const {
   return sum;
 }
 
-asio::awaitable<void> ZygoteTree::stop() {
+void ZygoteTree::stop() {
   stopping_ = true;
   rotation_.stop();
   for (const auto& [id, node] : nodes_) {
-    if (node->stock) aside_.push_back(std::move(node->stock));
+    if (node->stock) background_.run(stop_stock(std::move(node->stock)));
     if (node->zygotes) node->zygotes->close();
     node->zygotes.reset();
   }
   nodes_.clear();
   rebuild_index();
-  while (!aside_.empty()) {
-    const auto stock = aside_.back();
-    co_await stock->stop();
-    std::erase(aside_, stock);
-  }
+  // Its renewal waits for it to fill.
+  if (filling_) background_.run(stop_stock(filling_));
 }
 
 }  // namespace sock::manager

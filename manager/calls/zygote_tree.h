@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "manager/background.h"
 #include "manager/calls/zygote_node.h"
 #include "manager/calls/zygote_nursery.h"
 #include "manager/calls/zygote_rotation.h"
@@ -44,9 +45,9 @@ struct ZygoteObserver {
 /// loop; not thread safe.
 class ZygoteTree {
  public:
-  ZygoteTree(boost::asio::any_io_executor executor, ZygoteTreeOptions options,
-             const pkgcache::Catalogue& catalogue, SlotStock& slots, Worker& worker,
-             Ledger& ledger);
+  ZygoteTree(boost::asio::any_io_executor executor, Background& background,
+             ZygoteTreeOptions options, const pkgcache::Catalogue& catalogue, SlotStock& slots,
+             Worker& worker, Ledger& ledger);
 
   /// Hears of zygotes from now on.
   void observe(ZygoteObserver observer) { observers_.push_back(std::move(observer)); }
@@ -73,8 +74,9 @@ class ZygoteTree {
   /// Retries what failed and is due, lets stocks shrink, rotates. To be called about once a second.
   void tick();
 
-  /// Buries all parked clones and kills all zygotes.
-  [[nodiscard]] boost::asio::awaitable<void> stop();
+  /// Kills all zygotes and buries all parked clones, in the background. What is at work there ends
+  /// soon, at the latest when the processes it works with are dead.
+  void stop();
 
  private:
   [[nodiscard]] boost::asio::awaitable<void> reconcile();
@@ -84,7 +86,6 @@ class ZygoteTree {
   void take_out_of_service(ZygoteNode& node);
   void mark_failed(ZygoteNode& node, const Error& error);
   [[nodiscard]] ZygoteNursery::OnDead on_dead(const std::shared_ptr<ZygoteNode>& node);
-  void stop_behind(std::shared_ptr<CloneStock> stock);
   void kick();
   void rebuild_index();
   [[nodiscard]] std::vector<std::shared_ptr<ZygoteNode>> in_plan_order() const;
@@ -92,6 +93,7 @@ class ZygoteTree {
   [[nodiscard]] std::uint32_t least_parked(const std::string& id) const;
 
   boost::asio::any_io_executor executor_;
+  Background& background_;
   ZygoteNursery nursery_;
   ZygoteRotation rotation_;
   std::vector<ZygoteObserver> observers_;
@@ -100,8 +102,7 @@ class ZygoteTree {
   std::map<std::string, std::shared_ptr<ZygoteNode>> nodes_;
   std::vector<std::shared_ptr<ZygoteNode>> ready_;          ///< what choose() may pick,
   std::vector<std::vector<pkgcache::Package>> ready_sets_;  ///< and their packages
-  /// Stocks out of service with clones still to bury, or, of a successor, not yet in it.
-  std::vector<std::shared_ptr<CloneStock>> aside_;
+  std::shared_ptr<CloneStock> filling_;  ///< of a successor that is not in service yet
   bool reconciling_ = false;
   bool dirty_ = false;
   bool stopping_ = false;

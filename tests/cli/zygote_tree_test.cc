@@ -45,6 +45,14 @@ TEST(ZygoteTree, DrawsChildrenBelowParents) {
       << text;
 }
 
+TEST(ZygoteTree, WhatIsNotSealedSaysWhyUnlessItHasFailed) {
+  const std::string text =
+      drawn(R"([{"id":"a","sealed":false,"seal_error":"locked memory","error":""},)"
+            R"({"id":"b","sealed":false,"seal_error":"locked memory","error":"it died"}])");
+  EXPECT_NE(text.find("not sealed: locked memory\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("  it died\n"), std::string::npos) << text;
+}
+
 TEST(ZygoteTree, UnknownParentsAndRingsAreRoots) {
   const std::string text = drawn(
       "[" + node("a", "\"gone\"", R"(["a==1"])") + "," + node("b", "\"c\"", R"(["b==1"])") + "," +

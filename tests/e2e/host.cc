@@ -13,12 +13,16 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "manager/state/ledger.h"
 #include "tests/e2e/process.h"
 
 namespace sock::e2e {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// As many records as any sockd writes.
+constexpr std::uint32_t kLedgerCapacity = 4096;
 
 std::string text_of(const std::string& path) {
   return read_file(AT_FDCWD, path, std::size_t{16} << 20U).value_or("");
@@ -91,6 +95,18 @@ std::vector<std::string> cgroup_mounts() {
     mounts.push_back(field);
   }
   return mounts;
+}
+
+/// What a stopped sockd has recorded and not given back, by its own account.
+std::vector<std::string> records_of(const std::string& ledger) {
+  std::vector<std::string> records;
+  if (!fs::exists(ledger)) return records;
+  const auto opened = manager::Ledger::open(ledger, kLedgerCapacity);
+  if (!opened) return {ledger + ": " + opened.error().describe()};
+  for (const auto& entry : opened->left_behind) {
+    records.push_back("record of " + std::string(to_string(entry.kind)) + " " + entry.name);
+  }
+  return records;
 }
 
 }  // namespace
@@ -174,6 +190,7 @@ std::string leftovers_of(const std::string& cgroup_parent, const std::string& fo
   }
   for (const auto& path : cgroups_of(cgroup_parent)) left += "cgroup " + path + "\n";
   for (const auto& line : mounts_of(folder)) left += "mount " + line + "\n";
+  for (const auto& record : records_of(folder + "/state/ledger")) left += record + "\n";
   return left;
 }
 

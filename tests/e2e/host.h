@@ -38,8 +38,8 @@ struct Seen {
 /// One field of /proc/PID/status, "" when the process or the field is missing.
 [[nodiscard]] std::string status_field(pid_t pid, const std::string& name);
 
-/// What a stopped instance has left, one line each; "" when nothing. Processes that are exiting get
-/// two seconds to be gone.
+/// What a stopped instance has left, one line each; "" when nothing: on the host, and in its ledger
+/// of what it still has to give back. Processes that are exiting get two seconds to be gone.
 [[nodiscard]] std::string leftovers_of(const std::string& cgroup_parent, const std::string& folder);
 
 /// Kills what is left of an instance and removes its cgroups: for tests that failed.

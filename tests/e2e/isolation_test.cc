@@ -102,6 +102,11 @@ TEST_F(SelfCheck, TheSandboxCameTheWayAskedFor) {
       EXPECT_EQ(start_, "clone");
       EXPECT_TRUE(zygote.empty());
       break;
+    case Path::kReplica:
+      EXPECT_EQ(start_, "clone");
+      EXPECT_TRUE(only_replicas_left());
+      EXPECT_TRUE(zygote.empty());
+      break;
     case Path::kFunction:
       EXPECT_EQ(start_, "parked");
       ASSERT_FALSE(zygote.empty());

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <boost/json/object.hpp>
 #include <fstream>
 #include <thread>
 
@@ -71,6 +72,47 @@ TEST_F(Lifecycle, StopsWhileZygotesAreStarting) {
     EXPECT_LT(Clock::now() - before, Millis(10'000)) << "after " << wait_ms << " ms";
     expect_nothing_left(daemon);
   }
+}
+
+TEST_F(Lifecycle, StopsWhileFunctionZygotesAreReplaced) {
+  for (const int wait_ms : {0, 20, 60}) {
+    Daemon daemon("[zygotes]\nsets = []\n[parked]\nmin = 8\n");
+    ASSERT_TRUE(daemon.start());
+    Api api(daemon.socket());
+    const auto deploy = [&] { return api.deploy("kept", kConstant, R"({"keep_ready":16})"); };
+    const auto full = [&] {
+      const auto zygote = api.function_zygote("kept");
+      return !zygote.empty() && zygote.at("parked") == 16;
+    };
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_DEPLOYED(deploy());
+      ASSERT_TRUE(eventually(full)) << api.get("/v1/zygotes").body;
+    }
+    // The stock of the last one is being buried, that of the next one not made yet.
+    ASSERT_DEPLOYED(deploy());
+    std::this_thread::sleep_for(Millis(wait_ms));
+    EXPECT_EQ(daemon.stop(), 0) << "after " << wait_ms << " ms";
+    EXPECT_EQ(daemon.log().find(" error "), std::string::npos) << daemon.log();
+    expect_nothing_left(daemon);
+  }
+}
+
+TEST_F(Lifecycle, StopsAtOnceWhileAFunctionIsImported) {
+  Daemon daemon;
+  ASSERT_TRUE(daemon.start());
+  Api api(daemon.socket());
+  const char* const slow =
+      "import ctypes, time\n"
+      "ctypes.CDLL(None).prctl(15, b'sock-importing', 0, 0, 0)\n"
+      "time.sleep(25)\n"
+      "def handler(e):\n    return e\n";
+  ASSERT_DEPLOYED(api.deploy("slow", slow, R"({"keep_ready":1})"));
+  ASSERT_TRUE(eventually([] { return processes_named("sock-importing").size() == 1; }));
+  const auto begin = Clock::now();
+  EXPECT_EQ(daemon.stop(), 0);
+  EXPECT_LT(Clock::now() - begin, Millis(4'000));
+  EXPECT_EQ(daemon.log().find(" error "), std::string::npos) << daemon.log();
+  expect_nothing_left(daemon);
 }
 
 TEST_F(Lifecycle, FunctionsSurviveARestart) {

@@ -20,6 +20,7 @@ class Limits : public Suite<Bare> {
     if (IsSkipped() || HasFatalFailure()) return;
     const Reply reply = call("def handler(e):\n    return 'fine'\n");
     EXPECT_EQ(reply.body, "\"fine\"") << "the call after";
+    Suite::TearDown();
   }
 };
 

@@ -11,6 +11,7 @@ enum class Path {
   kParked,    ///< "parked": parked clones of package zygotes, no function zygotes
   kOnDemand,  ///< "on_demand": every sandbox is made when its call comes
   kFunction,  ///< "function": every deployed function gets a zygote of its own, if it can
+  kReplica,   ///< "replica": every sandbox is made by a replica of the zygote, when its call comes
 };
 
 [[nodiscard]] Path path();

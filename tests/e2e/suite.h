@@ -3,12 +3,15 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/e2e/api.h"
 #include "tests/e2e/daemon.h"
 #include "tests/e2e/path.h"
+#include "tests/e2e/replicas.h"
 
 namespace sock::e2e {
 
@@ -37,10 +40,29 @@ class Suite : public testing::Test {
     if (!daemon_) {
       daemon_ = std::make_unique<Daemon>(with_path(Settings::text()));
       const auto started = daemon_->start();
-      if (!started) daemon_failure_ = started.error().describe();
+      if (!started) {
+        daemon_failure_ = started.error().describe();
+      } else if (path() == Path::kReplica) {
+        replicas_ = leave_to_replicas(daemon_->socket());
+        if (replicas_.empty()) daemon_failure_ = "it has no replicas";
+      }
     }
     ASSERT_EQ(daemon_failure_, "");
     api_ = std::make_unique<Api>(daemon_->socket());
+  }
+
+  void TearDown() override {
+    if (path() == Path::kReplica && api_) {
+      EXPECT_TRUE(only_replicas_left()) << api().get("/v1/zygotes").body;
+    }
+  }
+
+  /// On Path::kReplica: whether all that can have made a sandbox are replicas.
+  [[nodiscard]] bool only_replicas_left() {
+    const auto now = root_processes(api());
+    return !now.empty() && std::ranges::all_of(now, [](pid_t pid) {
+      return std::ranges::find(replicas_, pid) != replicas_.end();
+    });
   }
 
   [[nodiscard]] static Daemon& daemon() { return *daemon_; }
@@ -57,6 +79,7 @@ class Suite : public testing::Test {
  private:
   inline static std::unique_ptr<Daemon> daemon_;
   inline static std::string daemon_failure_;
+  inline static std::vector<pid_t> replicas_;
   std::unique_ptr<Api> api_;
 };
 

@@ -11,6 +11,7 @@
 
 #include "tests/e2e/host.h"
 #include "tests/e2e/process.h"
+#include "tests/e2e/replicas.h"
 #include "tests/e2e/suite.h"
 
 namespace sock::e2e {
@@ -210,27 +211,11 @@ TEST_F(Replicas, AZygoteThatIsQueuedForGetsOneAndItCanTakeOver) {
   const Reply before = api().invoke("hashes");
   Callers callers(daemon(), "hashes", 8);
   ASSERT_TRUE(eventually([&] { return callers.answered() > 8; }));
-  // Stuck for a moment, while more and more calls come: a queue that lasts, on any machine.
-  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
-  std::atomic<int> failures = 0;
-  std::vector<std::thread> late;
-  const auto begin = Clock::now();
-  const auto come = [&] {
-    late.emplace_back([&] {
-      if (Api(daemon().socket()).invoke("hashes").status != 200) ++failures;
-    });
-    return Clock::now() - begin > Millis(500);
-  };
-  EXPECT_TRUE(eventually(come));
-  EXPECT_EQ(::kill(pid, SIGCONT), 0);
-  for (auto& caller : late) caller.join();
-  EXPECT_EQ(failures, 0);
-  const auto replicated = [&] {
-    const auto root = zygote(api(), "root");
-    return root.is_object() && root.at("replicas").as_array().size() == 1;
-  };
-  ASSERT_TRUE(eventually(replicated)) << api().get("/v1/zygotes").body << daemon().log();
-  const auto replica = zygote(api(), "root").at("replicas").as_array()[0].as_int64();
+  ASSERT_TRUE(add_replica(daemon().socket(), "hashes")) << daemon().log();
+  const auto processes = root_processes(api());
+  ASSERT_EQ(processes.size(), 2U);
+  ASSERT_EQ(processes[0], pid);
+  const pid_t replica = processes[1];
   const int answered = callers.answered();
   ASSERT_EQ(::kill(pid, SIGKILL), 0);
   EXPECT_TRUE(eventually([&] { return number(api(), "root", "pid") == replica; }));

@@ -41,7 +41,7 @@ class ZygoteRotationTest : public testing::Test {
 
   ZygoteRotation rotation(ZygoteRotationOptions options) {
     return ZygoteRotation(
-        loop_.get_executor(), options, [this] { return nodes_; },
+        background_, options, [this] { return nodes_; },
         [this](std::shared_ptr<ZygoteNode> each) { return renew(std::move(each)); });
   }
 
@@ -65,6 +65,7 @@ class ZygoteRotationTest : public testing::Test {
   }
 
   asio::io_context loop_;
+  Background background_{loop_.get_executor()};
   std::vector<std::shared_ptr<ZygoteNode>> nodes_;
   std::uint64_t generations_ = 1;
   std::string broken_;

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstddef>
+
+#include "base/clock.h"
+
+namespace sock::manager {
+
+/// Work that goes on behind whoever began it. sockd waits for all of it before it takes apart what
+/// that works with. On the event loop; not thread safe; must outlive the work.
+class Background {
+ public:
+  explicit Background(boost::asio::any_io_executor executor);
+
+  /// Starts it; nobody hears of its end.
+  void run(boost::asio::awaitable<void> work);
+
+  /// Waits until nothing is at work: true; false at the deadline.
+  [[nodiscard]] boost::asio::awaitable<bool> wait(Clock::time_point deadline);
+
+ private:
+  boost::asio::any_io_executor executor_;
+  std::size_t at_work_ = 0;
+  boost::asio::steady_timer ended_;  ///< cancelled when the last has ended
+};
+
+}  // namespace sock::manager
