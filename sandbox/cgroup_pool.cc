@@ -74,7 +74,10 @@ Result<Fd> CgroupPool::slots_dir() const {
   return open_fd(tree_->v2(), tree_->path(kSlots), O_RDONLY | O_DIRECTORY);
 }
 
-Result<> CgroupPool::attach_service(pid_t pid) { return tree_->attach(kService, pid, false); }
+Result<> CgroupPool::attach_service(pid_t pid) {
+  CgroupTree::Doors doors;
+  return tree_->attach(kService, doors, pid, false);
+}
 
 Result<Cgroup> CgroupPool::take(const Limits& limits) {
   if (auto valid = Cgroup::check(limits); !valid) return std::unexpected(valid.error());
@@ -113,24 +116,28 @@ Result<Cgroup> CgroupPool::take(const Limits& limits) {
   return slot;
 }
 
-void CgroupPool::give_back(Cgroup slot) {
+CgroupUsage CgroupPool::give_back(Cgroup slot) {
   retry_stuck();
-  if (slot.tree_ != tree_) return;
+  if (slot.tree_ != tree_) return {};
   bool vacant = slot.vacant().value_or(false);
   if (!vacant) {
     (void)tree_->drain(slot.name_, Clock::now() + kGiveBackWait);
     slot.in_force_.pids.reset();  // draining may have stopped forks with pids.max
     vacant = slot.vacant().value_or(false);
   }
+  // Nobody is inside, so these are the last of this lease and the first of the next one.
+  const auto counters = slot.counters();
+  const CgroupUsage usage = counters ? slot.used_until(*counters) : CgroupUsage{};
   if (vacant) {
-    settle(std::move(slot));
+    settle(std::move(slot), counters);
   } else {
     stuck_.push_back(std::move(slot));
   }
+  return usage;
 }
 
-void CgroupPool::settle(Cgroup slot) {
-  const auto reset = slot.reset_usage();
+void CgroupPool::settle(Cgroup slot, const Result<Cgroup::Counters>& counters) {
+  const auto reset = counters ? slot.begin_anew(*counters) : std::unexpected(counters.error());
   if (!reset || !*reset) return;
   if (std::exchange(slot.leased_, false)) --tree_->leased;
   pooled_.push_back(std::move(slot));
@@ -142,7 +149,8 @@ void CgroupPool::retry_stuck() {
   for (auto& slot : waiting) {
     const bool look = tries++ < kRetriesPerCall;
     if (look && slot.vacant().value_or(false)) {
-      settle(std::move(slot));
+      const auto counters = slot.counters();
+      settle(std::move(slot), counters);
       continue;
     }
     if (look) slot.kill();

@@ -68,12 +68,13 @@ class CgroupPool {
   /// already, else a new one. Never writes cgroup.procs.
   [[nodiscard]] Result<Cgroup> take(const Limits& limits);
 
-  /// Ends a lease. An empty slot has its accounts reset and is pooled; where the kernel cannot
-  /// reset the peak (v2 before 6.12) it is removed instead. One still populated is killed and
-  /// waited for, at most 100 ms. One that is not empty after that, or whose dead have not been
-  /// reaped yet, is kept aside and looked at again in later calls of take() and give_back(): reap
-  /// first, then give back.
-  void give_back(Cgroup slot);
+  /// Ends a lease, and says what was used in it, as Cgroup::usage() does (nothing where that
+  /// fails). An empty slot has its accounts reset and is pooled; where the kernel cannot reset the
+  /// peak (v2 before 6.12) it is removed instead. One still populated is killed and waited for, at
+  /// most 100 ms. One that is not empty after that, or whose dead have not been reaped yet, is kept
+  /// aside and looked at again in later calls of take() and give_back(): reap first, then give
+  /// back.
+  CgroupUsage give_back(Cgroup slot);
 
   [[nodiscard]] Stats stats() const;
 
@@ -87,8 +88,8 @@ class CgroupPool {
   CgroupPool(Options options, std::shared_ptr<CgroupTree> tree);
 
   [[nodiscard]] Result<> build();
-  /// Pools an empty slot, or removes it if it cannot be used again.
-  void settle(Cgroup slot);
+  /// Pools an empty slot with these counters, or removes it if it cannot be used again.
+  void settle(Cgroup slot, const Result<Cgroup::Counters>& counters);
   void retry_stuck();
 
   Options options_;
