@@ -1,0 +1,119 @@
+#include "manager/calls/death_watch.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+namespace sock::manager {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Most sandboxes are dead at the second look: at the first the clone is reaped, without which the
+/// kernel does not end its pid 1. Longer pauses find more of them dead at a time.
+constexpr Micros kUsualPause{2'000};
+/// Of a look that may find nothing, against what it delays an answer by.
+constexpr Micros kHastyPause{200};
+/// Between looks at what is slow to die.
+constexpr Micros kLongestPause{100'000};
+
+}  // namespace
+
+struct DeathWatch::Dying {
+  Process clone;
+  int init;
+  Haste haste;
+  Clock::time_point deadline;
+  asio::steady_timer told;  ///< cancelled when `death` is known
+  Death death = {};
+  bool given_up = false;  ///< nobody waits any more; the clone is still to be reaped
+};
+
+DeathWatch::DeathWatch(asio::any_io_executor executor, Millis timeout)
+    : executor_(std::move(executor)), timeout_(timeout), next_look_(executor_) {}
+
+DeathWatch::~DeathWatch() {
+  // The destructor of a process waits for its end; these have had their time.
+  for (const auto& each : dying_) const Fd abandoned = each->clone.release();
+}
+
+asio::awaitable<Death> DeathWatch::wait(Process clone, int init, Haste haste) {
+  const std::shared_ptr<Dying> dying(
+      new Dying{std::move(clone), init, haste, Clock::now() + timeout_,
+                asio::steady_timer(executor_, Clock::time_point::max())});
+  dying_.push_back(dying);
+  pause_ = shortest_pause();
+  // Who dies with its call unanswered was killed before, or died by itself.
+  look_within(haste == Haste::kCallerWaits ? Micros(0) : kUsualPause);
+  auto ignored = co_await dying->told.async_wait(asio::as_tuple(asio::use_awaitable));
+  (void)ignored;
+  co_return std::move(dying->death);
+}
+
+void DeathWatch::look_within(Micros pause) {
+  const auto at = Clock::now() + pause;
+  if (look_set_ && next_look_.expiry() <= at) return;
+  look_set_ = true;
+  next_look_.expires_at(at);
+  next_look_.async_wait([this](boost::system::error_code error) {
+    if (!error) look();
+  });
+}
+
+void DeathWatch::look() {
+  look_set_ = false;
+  const bool reaped = reap_clones();
+  const bool ended = see_inits();
+  tell(Clock::now());
+  if (dying_.empty()) return;
+  pause_ = reaped || ended ? shortest_pause() : std::min(2 * pause_, kLongestPause);
+  look_within(pause_);
+}
+
+bool DeathWatch::reap_clones() {
+  bool any = false;
+  for (const auto& each : dying_) {
+    if (!each->clone.valid()) continue;
+    each->death.exit = each->clone.try_reap();
+    any = any || !each->clone.valid();
+  }
+  return any;
+}
+
+bool DeathWatch::see_inits() {
+  std::vector<pollfd> inits;
+  std::vector<Dying*> theirs;
+  for (const auto& each : dying_) {
+    // pid 1 ends only after everything else in its pid namespace is reaped (pid_namespaces(7)).
+    if (each->clone.valid() || each->given_up) continue;
+    inits.push_back({each->init, POLLIN, 0});
+    theirs.push_back(each.get());
+  }
+  if (inits.empty() || ::poll(inits.data(), inits.size(), 0) <= 0) return false;
+  for (std::size_t i = 0; i < inits.size(); ++i) theirs[i]->death.complete = inits[i].revents != 0;
+  return true;
+}
+
+void DeathWatch::tell(Clock::time_point now) {
+  for (const auto& each : dying_) {
+    if (each->given_up || (!each->death.complete && now < each->deadline)) continue;
+    each->given_up = !each->death.complete;
+    each->told.cancel();
+  }
+  std::erase_if(dying_, [](const std::shared_ptr<Dying>& each) {
+    return !each->clone.valid() && (each->death.complete || each->given_up);
+  });
+}
+
+Micros DeathWatch::shortest_pause() const {
+  const bool hasty = std::ranges::any_of(dying_, [](const std::shared_ptr<Dying>& each) {
+    return each->haste == Haste::kCallerWaits && !each->given_up;
+  });
+  return hasty ? kHastyPause : kUsualPause;
+}
+
+}  // namespace sock::manager
