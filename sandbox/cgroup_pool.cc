@@ -18,6 +18,8 @@ constexpr Millis kDestroyWait{5'000};
 constexpr Millis kGiveBackWait{100};
 /// Slots that refuse to empty are looked at in small portions, so that no call pays for all.
 constexpr std::size_t kRetriesPerCall = 8;
+/// Removing a slot takes the kernel some 100 µs, and the next take() may have to wait for it.
+constexpr std::size_t kTrimmedPerCall = 8;
 
 }  // namespace
 
@@ -93,6 +95,7 @@ Result<Cgroup> CgroupPool::take(const Limits& limits) {
     Cgroup slot = std::move(*chosen);
     if (chosen != pooled_.end() - 1) *chosen = std::move(pooled_.back());
     pooled_.pop_back();
+    fewest_ = std::min(fewest_, pooled_.size());
     // It was empty when it was pooled; whoever may clone into it could have done so since.
     const auto entered = slot.entered();
     if (!entered || *entered) {
@@ -160,6 +163,23 @@ void CgroupPool::retry_stuck() {
   if (stuck_.size() > kRetriesPerCall) {
     std::ranges::rotate(stuck_, stuck_.begin() + kRetriesPerCall);
   }
+}
+
+std::size_t CgroupPool::trim(Clock::time_point now) {
+  if (now - period_began_ >= kIdlePeriod) {
+    surplus_ = fewest_;
+    fewest_ = pooled_.size();
+    period_began_ = now;
+  }
+  std::size_t removed = 0;
+  // One that was needed since the surplus was counted is none any more.
+  while (removed < kTrimmedPerCall && std::min(surplus_, fewest_) > kReserve) {
+    pooled_.pop_back();
+    --surplus_;
+    --fewest_;
+    ++removed;
+  }
+  return removed;
 }
 
 CgroupPool::Stats CgroupPool::stats() const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/cgroup_layout.h"
@@ -76,6 +77,15 @@ class CgroupPool {
   /// back.
   CgroupUsage give_back(Cgroup slot);
 
+  /// Removes pooled slots that nobody has needed for a whole kIdlePeriod, but for kReserve: what a
+  /// busy moment left behind. A few at a time; call it every now and then, when no one waits for
+  /// take(). Returns how many are gone.
+  std::size_t trim(Clock::time_point now);
+
+  /// A slot is removed one to two of these after it was needed last.
+  static constexpr Millis kIdlePeriod{30'000};
+  static constexpr std::size_t kReserve = 16;
+
   [[nodiscard]] Stats stats() const;
 
   /// After a crash: kills everything under <parent> in every hierarchy and removes the
@@ -98,6 +108,9 @@ class CgroupPool {
   std::vector<Cgroup> pooled_;
   std::vector<Cgroup> stuck_;
   std::size_t created_ = 0;
+  std::size_t fewest_ = 0;   ///< pooled at a time, since period_began_
+  std::size_t surplus_ = 0;  ///< pooled all through the period before, and not removed yet
+  Clock::time_point period_began_ = Clock::now();
 };
 
 }  // namespace sock::sandbox

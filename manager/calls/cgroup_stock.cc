@@ -36,8 +36,11 @@ asio::awaitable<Result<sandbox::Cgroup>> CgroupStock::take() {
     spares_.pop_back();
     co_return cgroup;
   }
+  ++takers_;
   auto take_one = [this] { return pool_.take(limits_); };
-  co_return co_await worker_.run(take_one);
+  auto cgroup = co_await worker_.run(take_one);
+  --takers_;
+  co_return cgroup;
 }
 
 asio::awaitable<sandbox::CgroupUsage> CgroupStock::settle(sandbox::Cgroup cgroup) {
@@ -76,6 +79,16 @@ asio::awaitable<void> CgroupStock::settle_all(std::shared_ptr<Batch> batch) {
   coming_ -= wanted;
   for (auto& spare : brought) spares_.push_back(std::move(spare));
   batch->done.cancel();
+}
+
+void CgroupStock::tick() {
+  if (takers_ == 0 && !open_) asio::co_spawn(executor_, trim(), asio::detached);
+}
+
+asio::awaitable<void> CgroupStock::trim() {
+  auto trim_pool = [this] { return pool_.trim(Clock::now()); };
+  auto ignored = co_await worker_.run(trim_pool);
+  (void)ignored;
 }
 
 asio::awaitable<void> CgroupStock::stop() {

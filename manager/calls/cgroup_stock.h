@@ -30,6 +30,9 @@ class CgroupStock {
   /// the loop is settled together.
   [[nodiscard]] boost::asio::awaitable<sandbox::CgroupUsage> settle(sandbox::Cgroup cgroup);
 
+  /// Lets the pool shrink, unless somebody waits for a cgroup. To be called once a second.
+  void tick();
+
   /// Gives back what was brought along. Everything taken has been settled.
   [[nodiscard]] boost::asio::awaitable<void> stop();
 
@@ -37,6 +40,7 @@ class CgroupStock {
   struct Batch;
 
   [[nodiscard]] boost::asio::awaitable<void> settle_all(std::shared_ptr<Batch> batch);
+  [[nodiscard]] boost::asio::awaitable<void> trim();
 
   boost::asio::any_io_executor executor_;
   sandbox::CgroupPool& pool_;
@@ -45,6 +49,7 @@ class CgroupStock {
   std::shared_ptr<Batch> open_;          ///< the one that is still being added to
   std::vector<sandbox::Cgroup> spares_;  ///< brought along
   std::size_t coming_ = 0;               ///< spares that errands are to bring
+  std::size_t takers_ = 0;               ///< waiting for the pool
   bool stopping_ = false;
 };
 

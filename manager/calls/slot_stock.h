@@ -43,6 +43,9 @@ class SlotStock {
   /// Tops the stock up in the background.
   void refill();
 
+  /// To be called once a second: lets the pool of cgroups shrink.
+  void tick() { cgroups_.tick(); }
+
   /// No more refilling; buries the stock and returns when no sandbox is left.
   [[nodiscard]] boost::asio::awaitable<void> stop();
 
