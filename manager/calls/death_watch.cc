@@ -51,7 +51,7 @@ asio::awaitable<Death> DeathWatch::wait(Process clone, int init, Haste haste) {
   look_within(haste == Haste::kCallerWaits ? Micros(0) : kUsualPause);
   auto ignored = co_await dying->told.async_wait(asio::as_tuple(asio::use_awaitable));
   (void)ignored;
-  co_return std::move(dying->death);
+  co_return dying->death;
 }
 
 void DeathWatch::look_within(Micros pause) {
@@ -66,36 +66,34 @@ void DeathWatch::look_within(Micros pause) {
 
 void DeathWatch::look() {
   look_set_ = false;
-  const bool reaped = reap_clones();
-  const bool ended = see_inits();
+  const bool news = see_ends();
   tell(Clock::now());
   if (dying_.empty()) return;
-  pause_ = reaped || ended ? shortest_pause() : std::min(2 * pause_, kLongestPause);
+  pause_ = news ? shortest_pause() : std::min(2 * pause_, kLongestPause);
   look_within(pause_);
 }
 
-bool DeathWatch::reap_clones() {
-  bool any = false;
+bool DeathWatch::see_ends() {
+  // pid 1 ends only after everything else in its pid namespace is reaped (pid_namespaces(7)).
+  std::vector<pollfd> awaited;
+  awaited.reserve(dying_.size());
   for (const auto& each : dying_) {
-    if (!each->clone.valid()) continue;
-    each->death.exit = each->clone.try_reap();
-    any = any || !each->clone.valid();
+    awaited.push_back({each->clone.valid() ? each->clone.pidfd() : each->init, POLLIN, 0});
+  }
+  if (::poll(awaited.data(), awaited.size(), 0) <= 0) return false;
+  bool any = false;
+  for (std::size_t i = 0; i < awaited.size(); ++i) {
+    Dying& dying = *dying_[i];
+    if (awaited[i].revents == 0) continue;
+    if (dying.clone.valid()) {
+      // A traced process has ended before its parent can reap it.
+      dying.death.exit = dying.clone.try_reap();
+      any = any || !dying.clone.valid();
+    } else {
+      any = dying.death.complete = true;
+    }
   }
   return any;
-}
-
-bool DeathWatch::see_inits() {
-  std::vector<pollfd> inits;
-  std::vector<Dying*> theirs;
-  for (const auto& each : dying_) {
-    // pid 1 ends only after everything else in its pid namespace is reaped (pid_namespaces(7)).
-    if (each->clone.valid() || each->given_up) continue;
-    inits.push_back({each->init, POLLIN, 0});
-    theirs.push_back(each.get());
-  }
-  if (inits.empty() || ::poll(inits.data(), inits.size(), 0) <= 0) return false;
-  for (std::size_t i = 0; i < inits.size(); ++i) theirs[i]->death.complete = inits[i].revents != 0;
-  return true;
 }
 
 void DeathWatch::tell(Clock::time_point now) {

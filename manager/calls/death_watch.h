@@ -47,10 +47,8 @@ class DeathWatch {
 
   void look_within(Micros pause);
   void look();
-  /// Reaps the clones that have ended; whether there were any.
-  bool reap_clones();
-  /// Notes which sandboxes' pid 1 has ended; whether there were any.
-  bool see_inits();
+  /// Reaps the clones that have ended and notes whose pid 1 has; whether there were any.
+  bool see_ends();
   /// Tells those who wait for the dead, and for those whose time is up.
   void tell(Clock::time_point now);
   [[nodiscard]] Micros shortest_pause() const;

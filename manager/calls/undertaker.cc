@@ -18,7 +18,7 @@ constexpr Millis kDeathTimeout{5'000};
 
 }  // namespace
 
-Undertaker::Undertaker(asio::any_io_executor executor, netns::NetnsPool& netns,
+Undertaker::Undertaker(const asio::any_io_executor& executor, netns::NetnsPool& netns,
                        CgroupStock& cgroups, UidPool& uids)
     : netns_(netns),
       cgroups_(cgroups),

@@ -27,8 +27,8 @@ struct Obituary {
 /// is given must outlive it.
 class Undertaker {
  public:
-  Undertaker(boost::asio::any_io_executor executor, netns::NetnsPool& netns, CgroupStock& cgroups,
-             UidPool& uids);
+  Undertaker(const boost::asio::any_io_executor& executor, netns::NetnsPool& netns,
+             CgroupStock& cgroups, UidPool& uids);
 
   /// Kills whatever lives in the slot at once, reaps `clone` (which may be empty), accounts, and
   /// returns the parts to their pools. Completes when nothing of the sandbox is left, or when it is
