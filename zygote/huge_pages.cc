@@ -22,8 +22,8 @@ void collapse_file(int memfd, std::uint64_t bytes) {
       ::mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (reserved == MAP_FAILED) return;
   const std::uint64_t begin = whole_huge_pages(reinterpret_cast<std::uint64_t>(reserved));
-  const void* view = ::mmap(reinterpret_cast<void*>(begin), bytes, PROT_READ,
-                            MAP_SHARED | MAP_FIXED, memfd, 0);
+  const void* view =
+      ::mmap(reinterpret_cast<void*>(begin), bytes, PROT_READ, MAP_SHARED | MAP_FIXED, memfd, 0);
   if (view != MAP_FAILED) collapse_memory(begin, begin + bytes);
   (void)::munmap(reserved, room);
 }

@@ -9,9 +9,9 @@ namespace sock::zygote {
 /// within. A refusal (Linux before 6.1, no free huge page, a hole) costs speed, nothing else.
 void collapse_memory(std::uint64_t begin, std::uint64_t end);
 
-/// The same for a memfd's first `bytes`; the file should end at a multiple of kHugePage, or the rest
-/// stays in small pages. A process that maps parts of a huge page, at whatever address, has 16 of
-/// its pages entered into its page table, and taken out again, at the price of about one
+/// The same for a memfd's first `bytes`; the file should end at a multiple of kHugePage, or the
+/// rest stays in small pages. A process that maps parts of a huge page, at whatever address, has 16
+/// of its pages entered into its page table, and taken out again, at the price of about one
 /// (filemap_map_folio_range() and zap_present_folio_ptes() in mm/). Works before and after
 /// F_SEAL_WRITE, and where shmem_enabled is "never" (madvise(2), MADV_COLLAPSE).
 void collapse_file(int memfd, std::uint64_t bytes);
