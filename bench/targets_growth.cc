@@ -1,5 +1,6 @@
 #include "bench/targets_growth.h"
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -20,6 +21,8 @@ namespace json = boost::json;
 constexpr unsigned kClients = 8;
 constexpr std::uint64_t kWarmUp = 2000;
 constexpr int kQuarters = 4;
+/// Within which the pools have given back what a busy moment left behind.
+constexpr auto kRest = std::chrono::seconds(100);
 
 /// Stocks of one size, so that what is held does not follow the load; every zygote is replaced
 /// three times in 100,000 calls.
@@ -106,7 +109,7 @@ class Growth {
             calls * static_cast<std::uint64_t>(quarter - 1) / kQuarters);
       if (auto done = read(quarter == kQuarters ? "end" : label); !done) return done;
     }
-    return {};
+    return rest();
   }
 
   [[nodiscard]] GrowthReport report(const Host& host) const {
@@ -115,7 +118,7 @@ class Growth {
     out.table = describe(host) + "\n" + std::to_string(context_.options.growth) +
                 " calls, bare, numpy and pandas in turn, " + std::to_string(kClients) +
                 " clients; start is after " + std::to_string(kWarmUp) +
-                " calls, judged is the end against 25%\n\n";
+                " calls, judged is the end, at rest, against 25%\n\n";
     add_cell(out.table, "", -22);
     for (const auto& [label, gauges] : readings_) add_cell(out.table, label, 12);
     add_cell(out.table, "may grow by", 14);
@@ -151,10 +154,27 @@ class Growth {
     return {};
   }
 
+  /// What is held when the load is gone and the pools had time to shrink is what grew.
+  Result<> rest() {
+    const auto deadline = Clock::now() + kRest;
+    const auto grown = [this] {
+      return std::ranges::any_of(kGauges, [this](const GaugeKind& kind) {
+        return grew(kind, readings_[1].second, readings_.back().second);
+      });
+    };
+    while (!context_.interrupted && grown() && Clock::now() < deadline) {
+      show_progress("waiting for the pools to shrink");
+      std::this_thread::sleep_for(std::chrono::seconds(2));
+      readings_.pop_back();
+      if (auto done = read("end"); !done) return done;
+    }
+    return {};
+  }
+
   void add_line(GrowthReport& out, json::object& all, const GaugeKind& kind) const {
     if (readings_.empty()) return;
-    // Pools keep what the busiest moment needed; a quarter of the calls has met it, the warm-up may
-    // not have. What leaks goes on growing after that.
+    // Pools keep what a busy moment needed for a while; a quarter of the calls has met one, the
+    // warm-up may not have. What leaks goes on growing after that.
     const auto& first = readings_[readings_.size() > 1 ? 1 : 0].second;
     const auto& last = readings_.back().second;
     add_cell(out.table, kind.name, -22);

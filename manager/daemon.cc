@@ -343,6 +343,7 @@ asio::awaitable<void> Daemon::tick() {
     if (count % kTicksPerReplan == 0) replan();
     zygotes_->tick();
     functions_->tick();
+    slots_->tick();
     publish_stats();
   }
 }

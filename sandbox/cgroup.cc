@@ -35,6 +35,7 @@ Cgroup::Cgroup(Cgroup&& other) noexcept
       v2_dir_(std::move(other.v2_dir_)),
       peak_(std::move(other.peak_)),
       files_(std::move(other.files_)),
+      doors_(std::move(other.doors_)),
       scattered_(other.scattered_),
       in_force_(other.in_force_),
       baseline_(other.baseline_),
@@ -48,6 +49,7 @@ Cgroup& Cgroup::operator=(Cgroup&& other) noexcept {
   v2_dir_ = std::move(other.v2_dir_);
   peak_ = std::move(other.peak_);
   files_ = std::move(other.files_);
+  doors_ = std::move(other.doors_);
   scattered_ = other.scattered_;
   in_force_ = other.in_force_;
   baseline_ = other.baseline_;
@@ -156,7 +158,7 @@ Result<> Cgroup::set_limits(const Limits& limits) {
 }
 
 Result<> Cgroup::attach(pid_t pid, bool born_in_v2) {
-  auto attached = tree_->attach(name_, pid, born_in_v2);
+  auto attached = tree_->attach(name_, doors_, pid, born_in_v2);
   if (!attached) scattered_ = true;
   return attached;
 }
@@ -225,25 +227,35 @@ Result<std::uint64_t> Cgroup::oom_kills() const {
   return kills ? kills : files_.oom.key(tree_->v2(), events, "oom_kill");
 }
 
-Result<CgroupUsage> Cgroup::usage() const {
+Result<Cgroup::Counters> Cgroup::counters() const {
   const auto memory = memory_peak();
   if (!memory) return std::unexpected(memory.error());
   const auto cpu = cpu_us();
   if (!cpu) return std::unexpected(cpu.error());
   const auto kills = oom_kills();
   if (!kills) return std::unexpected(kills.error());
+  return Counters{*memory, *cpu, *kills};
+}
+
+CgroupUsage Cgroup::used_until(const Counters& now) const {
   CgroupUsage usage;
-  usage.cpu_us = *cpu - std::min(*cpu, baseline_.cpu_us);
-  usage.oom_kills = *kills - std::min(*kills, baseline_.oom_kills);
+  usage.cpu_us = now.cpu_us - std::min(now.cpu_us, baseline_.cpu_us);
+  usage.oom_kills = now.oom_kills - std::min(now.oom_kills, baseline_.oom_kills);
   // An OOM kill means that nothing could be reclaimed: what was there at the lease had gone before.
   const std::uint64_t before = usage.oom_kills > 0 ? 0 : baseline_.memory;
-  usage.memory_peak_bytes = *memory - std::min(*memory, before);
+  usage.memory_peak_bytes = now.memory - std::min(now.memory, before);
   return usage;
 }
 
-Result<bool> Cgroup::reset_usage() {
+Result<CgroupUsage> Cgroup::usage() const {
+  const auto now = counters();
+  if (!now) return std::unexpected(now.error());
+  return used_until(*now);
+}
+
+Result<bool> Cgroup::begin_anew(const Counters& last) {
   if (tree_->layout() != CgroupLayout::kV2) {
-    auto done = write_control(tree_->with(kMemory), file("memory.max_usage_in_bytes"), "0");
+    auto done = files_.peak.write(tree_->with(kMemory), file("memory.max_usage_in_bytes"), "0");
     if (!done) return std::unexpected(done.error());
   } else {
     if (!peak_) {
@@ -258,11 +270,7 @@ Result<bool> Cgroup::reset_usage() {
   }
   const auto memory = memory_peak();
   if (!memory) return std::unexpected(memory.error());
-  const auto cpu = cpu_us();
-  if (!cpu) return std::unexpected(cpu.error());
-  const auto kills = oom_kills();
-  if (!kills) return std::unexpected(kills.error());
-  baseline_ = {*memory, *cpu, *kills};
+  baseline_ = {*memory, last.cpu_us, last.oom_kills};
   return true;
 }
 

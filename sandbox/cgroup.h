@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -80,8 +81,8 @@ class Cgroup {
  private:
   friend class CgroupPool;
 
-  /// Cumulative counters at the lease.
-  struct Baseline {
+  /// What the kernel says; all but `memory`, a peak that is reset, only ever grows.
+  struct Counters {
     std::uint64_t memory = 0;
     std::uint64_t cpu_us = 0;
     std::uint64_t oom_kills = 0;
@@ -93,11 +94,11 @@ class Cgroup {
     std::optional<std::uint32_t> cpu_millis;
   };
 
-  /// What is read at every lease.
+  /// What is read or written at every lease.
   struct Files {
-    ControlFile events;  ///< v2
-    ControlFile pids;    ///< pids.current
-    ControlFile peak;    ///< v1
+    ControlFile events;        ///< v2
+    ControlFile pids;          ///< pids.current
+    ControlFile peak{O_RDWR};  ///< v1; also written, which resets it
     ControlFile cpu;
     ControlFile oom;
   };
@@ -115,8 +116,12 @@ class Cgroup {
   [[nodiscard]] Result<bool> entered() const;
   /// Nothing is inside, zombies included: the next lease has its pids limit to itself.
   [[nodiscard]] Result<bool> vacant();
-  /// Starts the accounts of the next lease. False when the kernel cannot reset the peak.
-  [[nodiscard]] Result<bool> reset_usage();
+  [[nodiscard]] Result<Counters> counters() const;
+  /// What was used since the lease when the counters are these.
+  [[nodiscard]] CgroupUsage used_until(const Counters& now) const;
+  /// Starts the accounts of the next lease, with nobody inside: counters other than the peak are
+  /// still as given. False when the kernel cannot reset the peak.
+  [[nodiscard]] Result<bool> begin_anew(const Counters& last);
   [[nodiscard]] Result<> set_memory(std::uint64_t bytes);
   [[nodiscard]] Result<std::uint64_t> memory_peak() const;
   [[nodiscard]] Result<std::uint64_t> cpu_us() const;
@@ -129,9 +134,10 @@ class Cgroup {
   Fd v2_dir_;
   Fd peak_;  ///< memory.peak of v2: a reset holds for reads through the same descriptor only
   mutable Files files_;
-  bool scattered_ = false;  ///< a process may be in some hierarchies and not in others
+  std::vector<ControlFile> doors_;  ///< cgroup.procs, one for each hierarchy; kept by CgroupTree
+  bool scattered_ = false;          ///< a process may be in some hierarchies and not in others
   InForce in_force_;
-  Baseline baseline_;
+  Counters baseline_;  ///< at the lease
   bool leased_ = false;
 };
 

@@ -18,6 +18,8 @@ constexpr Millis kDestroyWait{5'000};
 constexpr Millis kGiveBackWait{100};
 /// Slots that refuse to empty are looked at in small portions, so that no call pays for all.
 constexpr std::size_t kRetriesPerCall = 8;
+/// Removing a slot takes the kernel some 100 µs, and the next take() may have to wait for it.
+constexpr std::size_t kTrimmedPerCall = 8;
 
 }  // namespace
 
@@ -74,7 +76,10 @@ Result<Fd> CgroupPool::slots_dir() const {
   return open_fd(tree_->v2(), tree_->path(kSlots), O_RDONLY | O_DIRECTORY);
 }
 
-Result<> CgroupPool::attach_service(pid_t pid) { return tree_->attach(kService, pid, false); }
+Result<> CgroupPool::attach_service(pid_t pid) {
+  CgroupTree::Doors doors;
+  return tree_->attach(kService, doors, pid, false);
+}
 
 Result<Cgroup> CgroupPool::take(const Limits& limits) {
   if (auto valid = Cgroup::check(limits); !valid) return std::unexpected(valid.error());
@@ -90,6 +95,7 @@ Result<Cgroup> CgroupPool::take(const Limits& limits) {
     Cgroup slot = std::move(*chosen);
     if (chosen != pooled_.end() - 1) *chosen = std::move(pooled_.back());
     pooled_.pop_back();
+    fewest_ = std::min(fewest_, pooled_.size());
     // It was empty when it was pooled; whoever may clone into it could have done so since.
     const auto entered = slot.entered();
     if (!entered || *entered) {
@@ -113,24 +119,28 @@ Result<Cgroup> CgroupPool::take(const Limits& limits) {
   return slot;
 }
 
-void CgroupPool::give_back(Cgroup slot) {
+CgroupUsage CgroupPool::give_back(Cgroup slot) {
   retry_stuck();
-  if (slot.tree_ != tree_) return;
+  if (slot.tree_ != tree_) return {};
   bool vacant = slot.vacant().value_or(false);
   if (!vacant) {
     (void)tree_->drain(slot.name_, Clock::now() + kGiveBackWait);
     slot.in_force_.pids.reset();  // draining may have stopped forks with pids.max
     vacant = slot.vacant().value_or(false);
   }
+  // Nobody is inside, so these are the last of this lease and the first of the next one.
+  const auto counters = slot.counters();
+  const CgroupUsage usage = counters ? slot.used_until(*counters) : CgroupUsage{};
   if (vacant) {
-    settle(std::move(slot));
+    settle(std::move(slot), counters);
   } else {
     stuck_.push_back(std::move(slot));
   }
+  return usage;
 }
 
-void CgroupPool::settle(Cgroup slot) {
-  const auto reset = slot.reset_usage();
+void CgroupPool::settle(Cgroup slot, const Result<Cgroup::Counters>& counters) {
+  const auto reset = counters ? slot.begin_anew(*counters) : std::unexpected(counters.error());
   if (!reset || !*reset) return;
   if (std::exchange(slot.leased_, false)) --tree_->leased;
   pooled_.push_back(std::move(slot));
@@ -142,7 +152,8 @@ void CgroupPool::retry_stuck() {
   for (auto& slot : waiting) {
     const bool look = tries++ < kRetriesPerCall;
     if (look && slot.vacant().value_or(false)) {
-      settle(std::move(slot));
+      const auto counters = slot.counters();
+      settle(std::move(slot), counters);
       continue;
     }
     if (look) slot.kill();
@@ -152,6 +163,23 @@ void CgroupPool::retry_stuck() {
   if (stuck_.size() > kRetriesPerCall) {
     std::ranges::rotate(stuck_, stuck_.begin() + kRetriesPerCall);
   }
+}
+
+std::size_t CgroupPool::trim(Clock::time_point now) {
+  if (now - period_began_ >= kIdlePeriod) {
+    surplus_ = fewest_;
+    fewest_ = pooled_.size();
+    period_began_ = now;
+  }
+  std::size_t removed = 0;
+  // One that was needed since the surplus was counted is none any more.
+  while (removed < kTrimmedPerCall && std::min(surplus_, fewest_) > kReserve) {
+    pooled_.pop_back();
+    --surplus_;
+    --fewest_;
+    ++removed;
+  }
+  return removed;
 }
 
 CgroupPool::Stats CgroupPool::stats() const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/cgroup_layout.h"
@@ -68,12 +69,22 @@ class CgroupPool {
   /// already, else a new one. Never writes cgroup.procs.
   [[nodiscard]] Result<Cgroup> take(const Limits& limits);
 
-  /// Ends a lease. An empty slot has its accounts reset and is pooled; where the kernel cannot
-  /// reset the peak (v2 before 6.12) it is removed instead. One still populated is killed and
-  /// waited for, at most 100 ms. One that is not empty after that, or whose dead have not been
-  /// reaped yet, is kept aside and looked at again in later calls of take() and give_back(): reap
-  /// first, then give back.
-  void give_back(Cgroup slot);
+  /// Ends a lease, and says what was used in it, as Cgroup::usage() does (nothing where that
+  /// fails). An empty slot has its accounts reset and is pooled; where the kernel cannot reset the
+  /// peak (v2 before 6.12) it is removed instead. One still populated is killed and waited for, at
+  /// most 100 ms. One that is not empty after that, or whose dead have not been reaped yet, is kept
+  /// aside and looked at again in later calls of take() and give_back(): reap first, then give
+  /// back.
+  CgroupUsage give_back(Cgroup slot);
+
+  /// Removes pooled slots that nobody has needed for a whole kIdlePeriod, but for kReserve: what a
+  /// busy moment left behind. A few at a time; call it every now and then, when no one waits for
+  /// take(). Returns how many are gone.
+  std::size_t trim(Clock::time_point now);
+
+  /// A slot is removed one to two of these after it was needed last.
+  static constexpr Millis kIdlePeriod{30'000};
+  static constexpr std::size_t kReserve = 16;
 
   [[nodiscard]] Stats stats() const;
 
@@ -87,8 +98,8 @@ class CgroupPool {
   CgroupPool(Options options, std::shared_ptr<CgroupTree> tree);
 
   [[nodiscard]] Result<> build();
-  /// Pools an empty slot, or removes it if it cannot be used again.
-  void settle(Cgroup slot);
+  /// Pools an empty slot with these counters, or removes it if it cannot be used again.
+  void settle(Cgroup slot, const Result<Cgroup::Counters>& counters);
   void retry_stuck();
 
   Options options_;
@@ -97,6 +108,9 @@ class CgroupPool {
   std::vector<Cgroup> pooled_;
   std::vector<Cgroup> stuck_;
   std::size_t created_ = 0;
+  std::size_t fewest_ = 0;   ///< pooled at a time, since period_began_
+  std::size_t surplus_ = 0;  ///< pooled all through the period before, and not removed yet
+  Clock::time_point period_began_ = Clock::now();
 };
 
 }  // namespace sock::sandbox

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "base/file.h"
-#include "sandbox/control_file.h"
 
 namespace sock::sandbox {
 namespace {
@@ -158,15 +157,16 @@ Result<> CgroupTree::remove(std::string_view group, Clock::time_point deadline) 
   return result;
 }
 
-Result<> CgroupTree::attach(std::string_view group, pid_t pid, bool skip_v2) {
+Result<> CgroupTree::attach(std::string_view group, Doors& doors, pid_t pid, bool skip_v2) {
   if (pid <= 0) {
     // The kernel takes 0 for the writer itself.
     return fail(Code::kInvalid, "attach cgroup", "pid " + std::to_string(pid));
   }
   const std::string file = path(group, "cgroup.procs");
+  while (doors.size() < mount_fds_.size()) doors.emplace_back(O_WRONLY);
   for (std::size_t i = 0; i < mount_fds_.size(); ++i) {
     if (skip_v2 && mounts_.hierarchies[i].v2) continue;
-    auto written = write_control(mount_fds_[i].get(), file, std::to_string(pid));
+    auto written = doors[i].write(mount_fds_[i].get(), file, std::to_string(pid));
     if (written) continue;
     auto failure = fail_errno("attach cgroup", written.error().message, written.error().sys_errno);
     if (failure.error().sys_errno == ESRCH) failure.error().code = Code::kKilled;

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "sandbox/cgroup_layout.h"
+#include "sandbox/control_file.h"
 
 namespace sock::sandbox {
 
@@ -52,8 +53,12 @@ class CgroupTree {
   /// Removes an empty group from every hierarchy; one that is gone already is fine.
   [[nodiscard]] Result<> remove(std::string_view group, Clock::time_point deadline);
 
-  /// Moves a process into a group in every hierarchy; kKilled if it is gone.
-  [[nodiscard]] Result<> attach(std::string_view group, pid_t pid, bool skip_v2);
+  /// The cgroup.procs of one group, one for each hierarchy, as attach() opens them.
+  using Doors = std::vector<ControlFile>;
+
+  /// Moves a process into a group in every hierarchy; kKilled if it is gone. `doors` is the group's
+  /// own, empty at first.
+  [[nodiscard]] Result<> attach(std::string_view group, Doors& doors, pid_t pid, bool skip_v2);
 
   /// Whether any hierarchy has a live process in the group or, on v2, below it.
   [[nodiscard]] Result<bool> populated(std::string_view group) const;

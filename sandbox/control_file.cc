@@ -1,6 +1,5 @@
 #include "sandbox/control_file.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,13 +17,17 @@ using Buffer = std::array<char, 4096>;
 
 }  // namespace
 
+Result<> ControlFile::open(int mount, const std::string& path) {
+  if (fd_) return {};
+  auto opened = open_fd(mount, path, access_);
+  if (!opened) return std::unexpected(opened.error());
+  fd_ = std::move(*opened);
+  return {};
+}
+
 Result<std::string_view> ControlFile::read(int mount, const std::string& path,
                                            std::span<char> buffer) {
-  if (!fd_) {
-    auto opened = open_fd(mount, path, O_RDONLY);
-    if (!opened) return std::unexpected(opened.error());
-    fd_ = std::move(*opened);
-  }
+  if (auto opened = open(mount, path); !opened) return std::unexpected(opened.error());
   const ssize_t n = ::pread(fd_.get(), buffer.data(), buffer.size(), 0);
   if (n < 0) return fail_errno("read", path);
   if (static_cast<std::size_t>(n) == buffer.size()) {
@@ -45,6 +48,16 @@ Result<std::uint64_t> ControlFile::key(int mount, const std::string& path, std::
   auto text = read(mount, path, buffer);
   if (!text) return std::unexpected(text.error());
   return parse_key(*text, key, path);
+}
+
+Result<> ControlFile::write(int mount, const std::string& path, std::string_view text) {
+  if (auto opened = open(mount, path); !opened) return opened;
+  const ssize_t n = ::pwrite(fd_.get(), text.data(), text.size(), 0);
+  if (n < 0) return fail_errno("write", path + " ← " + std::string(text));
+  if (static_cast<std::size_t>(n) != text.size()) {
+    return fail(Code::kInternal, "write", path + ": short write");
+  }
+  return {};
 }
 
 Result<std::uint64_t> parse_number(std::string_view text, const std::string& path) {

@@ -156,7 +156,7 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(CloneRecipe recipe, S
   }
   if (process) process = co_await start_clone(recipe, **slot, slots, *pipes);
   if (!process) {
-    co_await slots.bury(std::move(*slot), Process());
+    co_await slots.bury(std::move(*slot), Process(), Haste::kNone);
     co_return std::unexpected(process.error());
   }
   // The clone's ends must be closed here, or its death would never read as end of file.
@@ -181,7 +181,8 @@ asio::awaitable<Result<>> dedicate(Clone& clone, std::shared_ptr<const Function>
 }
 
 asio::awaitable<void> bury_clone(std::unique_ptr<Clone> clone, SlotStock& slots) {
-  const auto obituary = co_await slots.bury(std::move(clone->slot), std::move(clone->process));
+  const auto obituary =
+      co_await slots.bury(std::move(clone->slot), std::move(clone->process), Haste::kNone);
   (void)obituary;
 }
 

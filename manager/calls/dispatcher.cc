@@ -253,9 +253,12 @@ asio::awaitable<void> Dispatcher::collect_logs(std::shared_ptr<Running> call) {
 
 asio::awaitable<CallRecord> Dispatcher::settle(std::shared_ptr<Running> call, CallRecord record) {
   Clone& clone = *call->clone;
-  const bool stands = call->ending == Ending::kNone && (record.error || !record.result.empty());
+  const bool answered = record.error.has_value() || !record.result.empty();
+  const bool stands = call->ending == Ending::kNone && answered;
   if (clone.on_answered && stands) co_await clone.on_answered(clone);
-  const auto obituary = co_await slots_.bury(std::move(clone.slot), std::move(clone.process));
+  const Haste haste = answered ? Haste::kNone : Haste::kCallerWaits;
+  const auto obituary =
+      co_await slots_.bury(std::move(clone.slot), std::move(clone.process), haste);
   // All writers are dead, so the pipe's end is near; whoever still holds it cannot be waited for.
   if (!call->logs_ended) {
     call->logs_done.expires_after(Millis(1000));
@@ -264,7 +267,7 @@ asio::awaitable<CallRecord> Dispatcher::settle(std::shared_ptr<Running> call, Ca
     boost::system::error_code closed;
     clone.log.close(closed);
   }
-  if (!record.error && record.result.empty()) {
+  if (!answered) {
     judge(record, call->ending, obituary, call->function->spec.timeout,
           call->function->spec.limits.memory_bytes, call->bad_reply);
   }

@@ -1,26 +1,15 @@
 #include "manager/calls/slot_stock.h"
 
-#include <signal.h>
 #include <spdlog/spdlog.h>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-
-#include "base/await_exit.h"
+#include <boost/asio/use_awaitable.hpp>
 
 namespace sock::manager {
 
 namespace asio = boost::asio;
-
-namespace {
-
-/// The kernel needs milliseconds to tear a sandbox down, even one full of forks.
-constexpr Millis kDeathTimeout{5'000};
-
-/// As many as slots are usually built at a time.
-constexpr std::size_t kSpareCgroups = 4;
-
-}  // namespace
 
 SlotStock::SlotStock(asio::any_io_executor executor, SlotStockOptions options,
                      netns::NetnsPool& netns, sandbox::Keeper& keeper, sandbox::CgroupPool& cgroups,
@@ -29,31 +18,20 @@ SlotStock::SlotStock(asio::any_io_executor executor, SlotStockOptions options,
       options_(options),
       netns_(netns),
       keeper_(keeper),
-      cgroups_(cgroups),
       cgroup_worker_(cgroup_worker),
       uids_(uids),
-      ledger_(ledger) {}
-
-bool SlotStock::attach_after_birth() const {
-  return cgroups_.layout() != sandbox::CgroupLayout::kV2;
-}
+      ledger_(ledger),
+      cgroups_(executor_, cgroups, cgroup_worker, options_.limits),
+      undertaker_(executor_, netns, cgroups_, uids),
+      attach_after_birth_(cgroups.layout() != sandbox::CgroupLayout::kV2),
+      refilled_(executor_, Clock::time_point::max()) {}
 
 std::uint32_t SlotStock::host_uid(const Slot& slot) const { return keeper_.id_base() + slot.uid; }
-
-asio::awaitable<Result<sandbox::Cgroup>> SlotStock::take_cgroup() {
-  if (!spare_cgroups_.empty()) {
-    auto cgroup = std::move(spare_cgroups_.back());
-    spare_cgroups_.pop_back();
-    co_return cgroup;
-  }
-  auto take = [this] { return cgroups_.take(options_.limits); };
-  co_return co_await cgroup_worker_.run(take);
-}
 
 asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::build() {
   auto netns = co_await netns_.lease();
   if (!netns) co_return std::unexpected(netns.error());
-  auto cgroup = co_await take_cgroup();
+  auto cgroup = co_await cgroups_.take();
   if (!cgroup) {
     netns_.retire(std::move(*netns));
     co_return std::unexpected(cgroup.error());
@@ -67,8 +45,8 @@ asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::build() {
                                      *shell_pid, *uid, std::move(*ticket));
   }
   if (uid) uids_.give_back(*uid);
-  auto give_back = [this, &cgroup] { return cgroups_.give_back(std::move(*cgroup)), true; };
-  co_await cgroup_worker_.run(give_back);
+  const auto unused = co_await cgroups_.settle(std::move(*cgroup));
+  (void)unused;
   netns_.retire(std::move(*netns));
   if (!shell_pid) co_return std::unexpected(shell_pid.error());
   if (!ticket) co_return std::unexpected(ticket.error());
@@ -103,60 +81,26 @@ asio::awaitable<void> SlotStock::refill_loop() {
     slots_.push_back(std::move(*slot));
   }
   refilling_ = false;
+  refilled_.cancel();
 }
 
-asio::awaitable<Obituary> SlotStock::bury(std::unique_ptr<Slot> slot, Process clone) {
-  ++dying_;
-  Obituary obituary;
-  slot->shell.kill();
-  if (clone.valid()) {
-    clone.signal(SIGKILL);
-    auto ended = co_await await_exit(clone.pidfd(), Clock::now() + kDeathTimeout);
-    if (!ended)
-      spdlog::error("sandbox {} does not die: {}", slot->cgroup.name(), ended.error().describe());
-    obituary.exit = clone.try_reap();
-  }
-  // pid 1 ends only after everything else in its pid namespace (pid_namespaces(7)).
-  auto emptied = co_await await_exit(slot->shell.pidfd(), Clock::now() + kDeathTimeout);
-  if (!emptied)
-    spdlog::error("init of sandbox {} does not die: {}", slot->cgroup.name(),
-                  emptied.error().describe());
-  // One errand for both: a round trip to the worker costs more than what it does here.
-  const bool spare_wanted = !stopping_ && spare_cgroups_.size() < kSpareCgroups;
-  std::optional<Result<sandbox::Cgroup>> spare;
-  auto settle = [this, &slot, &spare, spare_wanted] {
-    auto usage = slot->cgroup.usage();
-    cgroups_.give_back(std::move(slot->cgroup));
-    if (spare_wanted) spare = cgroups_.take(options_.limits);
-    return usage;
-  };
-  auto usage = co_await cgroup_worker_.run(settle);
-  if (usage) obituary.usage = *usage;
-  if (spare && *spare) spare_cgroups_.push_back(std::move(**spare));
-  if (emptied) {
-    netns_.give_back(std::move(slot->netns));
-    uids_.give_back(slot->uid);
-  } else {
-    // Somebody may be alive in it under this id: neither is anybody else's any more.
-    netns_.retire(std::move(slot->netns));
-  }
-  --dying_;
-  co_return obituary;
+asio::awaitable<Obituary> SlotStock::bury(std::unique_ptr<Slot> slot, Process clone, Haste haste) {
+  return undertaker_.bury(std::move(slot), std::move(clone), haste);
 }
 
 asio::awaitable<void> SlotStock::stop() {
   stopping_ = true;
-  while (!slots_.empty()) {
-    auto slot = std::move(slots_.front());
-    slots_.pop_front();
-    co_await bury(std::move(slot), Process());
+  while (refilling_) {
+    auto ignored = co_await refilled_.async_wait(asio::as_tuple(asio::use_awaitable));
+    (void)ignored;
   }
-  auto give_back = [this] {
-    for (auto& cgroup : spare_cgroups_) cgroups_.give_back(std::move(cgroup));
-    return true;
-  };
-  co_await cgroup_worker_.run(give_back);
-  spare_cgroups_.clear();
+  for (auto& slot : slots_) {
+    asio::co_spawn(executor_, bury(std::move(slot), Process(), Haste::kCallerWaits),
+                   asio::detached);
+  }
+  slots_.clear();
+  co_await undertaker_.finish();
+  co_await cgroups_.stop();
 }
 
 }  // namespace sock::manager

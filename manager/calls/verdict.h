@@ -3,7 +3,7 @@
 #include <string>
 
 #include "manager/calls/call.h"
-#include "manager/calls/slot_stock.h"
+#include "manager/calls/undertaker.h"
 
 namespace sock::manager {
 

@@ -1,6 +1,14 @@
 /// Handlers that die, leave, or break the rules of answering.
 
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include "tests/e2e/host.h"
+#include "tests/e2e/process.h"
 #include "tests/e2e/suite.h"
 
 namespace sock::e2e {
@@ -55,6 +63,86 @@ INSTANTIATE_TEST_SUITE_P(
                           "ctypes.c_char.from_buffer(m)))()",
                           -1}),
     [](const auto& one) { return std::string(one.param.name); });
+
+class Endings : public Suite<Bare> {};
+
+TEST_F(Endings, OfManyAtOnceAreAccountedForOneByOne) {
+  ASSERT_DEPLOYED(api().deploy("use",
+                               "import os, time\n"
+                               "def handler(n):\n"
+                               "    held = b'x' * (n << 20)\n"
+                               "    while time.process_time() < n / 500:\n"
+                               "        pass\n"
+                               "    if n % 32 == 0:\n"
+                               "        os._exit(0)\n"
+                               "    return len(held)\n",
+                               R"({"memory":"128M"})"));
+  constexpr int kCallers = 6;
+  constexpr int kStep = 16;  // MB and twice as many ms more than the one before
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Reply> replies(kCallers);
+    std::vector<std::thread> callers;
+    for (int i = 0; i < kCallers; ++i) {
+      callers.emplace_back([&, i] {
+        replies[static_cast<std::size_t>(i)] =
+            Api(daemon().socket()).invoke("use", std::to_string(kStep * (i + 1)));
+      });
+    }
+    for (auto& caller : callers) caller.join();
+    for (int i = 0; i < kCallers; ++i) {
+      const int n = kStep * (i + 1);
+      const Reply record = api().record_of(replies[static_cast<std::size_t>(i)]);
+      EXPECT_EQ(record.text("status"), n % 32 == 0 ? "killed" : "ok") << n;
+      EXPECT_GE(record.number("max_rss"), std::int64_t{n} << 20) << n;
+      EXPECT_LT(record.number("max_rss"), std::int64_t{n + kStep} << 20) << n;
+      EXPECT_GE(record.number("cpu_us"), 2000 * n - 1000) << n;
+    }
+  }
+}
+
+TEST_F(Endings, OneThatDoesNotDieHoldsUpNoOther) {
+  ASSERT_DEPLOYED(
+      api().deploy("stuck",
+                   "import time\n"
+                   "def handler(e):\n"
+                   "    __import__('ctypes').CDLL(None).prctl(15, b'sock-stuck', 0, 0, 0)\n"
+                   "    time.sleep(60)\n",
+                   R"({"timeout":"1s"})"));
+  ASSERT_DEPLOYED(api().deploy("fine", "def handler(e):\n    return 1\n"));
+  ASSERT_DEPLOYED(api().deploy("late", "import time\ndef handler(e):\n    time.sleep(60)\n",
+                               R"({"timeout":"100ms"})"));
+  std::atomic<bool> answered = false;
+  Reply stuck;
+  std::thread caller([&] {
+    stuck = Api(daemon().socket()).invoke("stuck");
+    answered = true;
+  });
+  const bool appeared = eventually([] { return processes_named("sock-stuck").size() == 1; });
+  const pid_t pid = appeared ? processes_named("sock-stuck").front() : -1;
+  // A dead process that is traced cannot be reaped by its parent before its tracer has looked.
+  const bool held = appeared && ::ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) == 0;
+  if (held) {
+    EXPECT_TRUE(eventually([&] { return status_field(pid, "State").starts_with("Z"); }));
+    const auto begin = Clock::now();
+    for (int i = 0; i < 5; ++i) {
+      const Reply fine = api().invoke("fine");
+      EXPECT_TRUE(succeeded(fine));
+      EXPECT_GT(api().record_of(fine).number("cpu_us"), 0) << "not settled";
+      EXPECT_TRUE(failed(api().invoke("late"), 504, "timeout"));
+    }
+    EXPECT_LT(Clock::now() - begin, std::chrono::seconds(4));
+    EXPECT_FALSE(answered) << "it died: the test proves nothing";
+    EXPECT_TRUE(eventually([&] { return answered.load(); }, Millis(15'000)));
+    if (answered) {
+      EXPECT_TRUE(succeeded(api().invoke("fine")));
+    }
+    EXPECT_EQ(::waitpid(pid, nullptr, __WALL), pid);
+  }
+  caller.join();
+  ASSERT_TRUE(held);
+  EXPECT_TRUE(failed(stuck, 504, "timeout"));
+  EXPECT_TRUE(eventually([&] { return status_field(pid, "State").empty(); })) << "not reaped";
+}
 
 class BadAnswers : public Suite<Bare> {};
 

@@ -113,6 +113,11 @@ int spin(Millis time) {
 
 class CgroupTest : public ::testing::Test {
  protected:
+  /// A moment so many of the pool's idle periods after the test's beginning.
+  [[nodiscard]] Clock::time_point after(double periods) const {
+    return begun_ + std::chrono::duration_cast<Clock::duration>(periods * CgroupPool::kIdlePeriod);
+  }
+
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
     const auto mounts = read_cgroup_mounts(kRoot);
@@ -200,6 +205,7 @@ class CgroupTest : public ::testing::Test {
   CgroupMounts mounts_;
   std::unique_ptr<CgroupPool> pool_;
   bool active_ = false;
+  const Clock::time_point begun_ = Clock::now();
 };
 
 TEST_F(CgroupTest, CreatesServiceAndSlotsAndLeavesNothing) {
@@ -671,6 +677,48 @@ TEST_F(CgroupTest, PooledSlotsArePreferredByLimits) {
   const Cgroup other = take({.pids = 99});
   EXPECT_EQ(read(path(kPids, other.name(), "pids.max")), "99");
   expect_stats(1, 2, 3);
+}
+
+TEST_F(CgroupTest, WhatABusyMomentLeftIsRemovedSlowlyButForAReserve) {
+  create();
+  constexpr std::size_t kBusy = CgroupPool::kReserve + 20;
+  std::vector<Cgroup> slots;
+  while (slots.size() < kBusy) slots.push_back(take({}));
+  for (auto& slot : slots) pool_->give_back(std::move(slot));
+  if (pool_->stats().pooled != kBusy) GTEST_SKIP() << "this kernel's slots are not reused";
+  const auto full = directories().size();
+  EXPECT_EQ(pool_->trim(after(0.5)), 0U);
+  EXPECT_EQ(pool_->trim(after(1.1)), 0U) << "in the first period all were needed";
+  EXPECT_EQ(pool_->trim(after(2.0)), 0U);
+  const auto first = pool_->trim(after(2.2));
+  EXPECT_GT(first, 0U);
+  EXPECT_LT(first, 20U) << "all at once";
+  EXPECT_EQ(directories().size(), full - first * mounts_.hierarchies.size());
+  for (int i = 0; i < 40; ++i) (void)pool_->trim(after(2.3));
+  expect_stats(CgroupPool::kReserve, 0, kBusy);
+  for (int i = 4; i < 10; ++i) EXPECT_EQ(pool_->trim(after(i)), 0U) << "the reserve";
+}
+
+TEST_F(CgroupTest, WhatIsNeededNowAndThenIsKept) {
+  create();
+  constexpr std::size_t kBusy = CgroupPool::kReserve + 20;
+  const auto busy_moment = [&](std::size_t count) {
+    std::vector<Cgroup> slots;
+    while (slots.size() < count) slots.push_back(take({}));
+    for (auto& slot : slots) pool_->give_back(std::move(slot));
+  };
+  busy_moment(kBusy);
+  if (pool_->stats().pooled != kBusy) GTEST_SKIP() << "this kernel's slots are not reused";
+  for (int period = 1; period < 6; ++period) {
+    EXPECT_EQ(pool_->trim(after(1.1 * period)), 0U) << period;
+    busy_moment(kBusy);
+  }
+  // Two periods without need for all of them; then the need comes back when only some are removed.
+  EXPECT_EQ(pool_->trim(after(7)), 0U);
+  EXPECT_GT(pool_->trim(after(8.1)), 0U);
+  busy_moment(pool_->stats().pooled);
+  EXPECT_EQ(pool_->trim(after(8.2)), 0U) << "removed what was needed";
+  EXPECT_EQ(pool_->stats().created, kBusy);
 }
 
 TEST_F(CgroupTest, APooledSlotSomebodyEnteredIsNotHandedOut) {

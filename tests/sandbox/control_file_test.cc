@@ -45,6 +45,19 @@ TEST_F(ControlFileTest, EveryReadSeesTheMoment) {
   EXPECT_EQ(file.key(mount_.get(), "file", "frozen").value_or(9), 0U);
 }
 
+TEST_F(ControlFileTest, WhatIsWrittenIsReadAgain) {
+  write("5\n");
+  ControlFile file(O_RDWR);
+  ASSERT_TRUE(file.write(mount_.get(), "file", "7"));
+  EXPECT_EQ(file.number(mount_.get(), "file").value_or(0), 7U);
+  ASSERT_TRUE(file.write(mount_.get(), "file", "8")) << "each write begins at the beginning";
+  EXPECT_EQ(file.number(mount_.get(), "file").value_or(0), 8U);
+  ControlFile absent(O_WRONLY);
+  const auto done = absent.write(mount_.get(), "none", "1");
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().sys_errno, ENOENT);
+}
+
 TEST_F(ControlFileTest, AnAbsentFileMayAppear) {
   ControlFile file;
   const auto absent = file.number(mount_.get(), "file");
