@@ -169,6 +169,7 @@ std::unique_ptr<Clone> Dispatcher::take_parked(const Function& function, CallRec
 
 asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::clone_now(const Function& function,
                                                                       CallRecord& record) {
+  slots_.note_miss();
   if (auto recipe = functions_.recipe(function)) {
     auto made = co_await make_clone(std::move(*recipe), slots_);
     if (made) {

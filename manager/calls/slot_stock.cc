@@ -23,6 +23,8 @@ SlotStock::SlotStock(asio::any_io_executor executor, SlotStockOptions options,
       ledger_(ledger),
       cgroups_(executor_, cgroups, cgroup_worker, options_.limits),
       undertaker_(executor_, netns, cgroups_, uids),
+      warmer_(executor_, cgroup_worker,
+              [&cgroups, helper = keeper.pid()] { return cgroups.attach_service(helper); }),
       attach_after_birth_(cgroups.layout() != sandbox::CgroupLayout::kV2),
       refilled_(executor_, Clock::time_point::max()) {}
 
@@ -100,6 +102,7 @@ asio::awaitable<void> SlotStock::stop() {
   }
   slots_.clear();
   co_await undertaker_.finish();
+  co_await warmer_.stop();
   co_await cgroups_.stop();
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/process.h"
+#include "manager/calls/attach_warmer.h"
 #include "manager/calls/cgroup_stock.h"
 #include "manager/calls/slot.h"
 #include "manager/calls/uid_pool.h"
@@ -46,6 +47,11 @@ class SlotStock {
   /// To be called once a second: lets the pool of cgroups shrink.
   void tick() { cgroups_.tick(); }
 
+  /// A call waits for a clone that is yet to be made: others will most likely follow.
+  void note_miss() {
+    if (attach_after_birth_) warmer_.note_miss();
+  }
+
   /// No more refilling; buries the stock and returns when no sandbox is left.
   [[nodiscard]] boost::asio::awaitable<void> stop();
 
@@ -72,6 +78,7 @@ class SlotStock {
   Ledger& ledger_;
   CgroupStock cgroups_;
   Undertaker undertaker_;
+  AttachWarmer warmer_;
   bool attach_after_birth_;
   std::deque<std::unique_ptr<Slot>> slots_;
   bool refilling_ = false;
