@@ -4,12 +4,9 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netlink/addr.h>
-#include <netlink/cache.h>
 #include <netlink/errno.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
-#include <netlink/route/link.h>
-#include <netlink/socket.h>
 #include <sched.h>
 #include <sys/stat.h>
 
@@ -19,21 +16,11 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "netns-pool/netlink_handles.h"
 #include "netns-pool/socket_census.h"
 
 namespace sock::netns {
 namespace {
-
-template <auto Function>
-struct Deleter {
-  template <class T>
-  void operator()(T* object) const {
-    Function(object);
-  }
-};
-using NetlinkSocket = std::unique_ptr<nl_sock, Deleter<nl_socket_free>>;
-using Cache = std::unique_ptr<nl_cache, Deleter<nl_cache_free>>;
-using Link = std::unique_ptr<rtnl_link, Deleter<rtnl_link_put>>;
 
 using Checked = std::expected<void, BuildFailure>;
 
@@ -64,8 +51,8 @@ Checked bring_loopback_up(nl_sock* socket) {
   if (const int error = rtnl_link_get_kernel(socket, 0, kLoopback.data(), &found); error < 0) {
     return failed_netlink(BuildStep::kLoopbackUp, error);
   }
-  const Link loopback(found);
-  const Link change(rtnl_link_alloc());
+  const NetlinkLink loopback(found);
+  const NetlinkLink change(rtnl_link_alloc());
   if (!change) return failed(BuildStep::kLoopbackUp, "", ENOMEM);
   rtnl_link_set_flags(change.get(), IFF_UP);
   if (const int error = rtnl_link_change(socket, loopback.get(), change.get(), 0); error < 0) {
@@ -82,7 +69,7 @@ Checked verify_links(nl_sock* socket) {
   if (const int error = rtnl_link_alloc_cache(socket, AF_UNSPEC, &filled); error < 0) {
     return failed_netlink(BuildStep::kVerifyLinks, error);
   }
-  const Cache links(filled);
+  const NetlinkCache links(filled);
   bool loopback_up = false;
   for (nl_object* object = nl_cache_get_first(links.get()); object != nullptr;
        object = nl_cache_get_next(object)) {
@@ -105,7 +92,7 @@ Checked verify_addresses(nl_sock* socket) {
   if (const int error = rtnl_addr_alloc_cache(socket, &filled); error < 0) {
     return failed_netlink(BuildStep::kVerifyAddresses, error);
   }
-  const Cache addresses(filled);
+  const NetlinkCache addresses(filled);
   const in_addr ipv4{htonl(INADDR_LOOPBACK)};
   bool found = false;
   for (nl_object* object = nl_cache_get_first(addresses.get()); object != nullptr;

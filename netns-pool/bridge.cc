@@ -1,0 +1,72 @@
+#include "netns-pool/bridge.h"
+
+#include <linux/if_link.h>
+
+#include <cerrno>
+
+#include "netns-pool/link_requests.h"
+
+namespace sock::netns {
+namespace {
+
+constexpr const char* kKind = "bridge";
+
+Result<> make(Rtnetlink& host, const std::string& name, const MacAddress& mac) {
+  RouteRequest request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
+  // Given, because a bridge without one takes that of whichever port has the lowest.
+  request.put(IFLA_IFNAME, name).put(IFLA_ADDRESS, mac);
+  request.nest(IFLA_LINKINFO, [](RouteRequest& info) {
+    info.put(IFLA_INFO_KIND, kKind).nest(IFLA_INFO_DATA, [](RouteRequest& data) {
+      data.put(IFLA_BR_STP_STATE, std::uint32_t{0}).put(IFLA_BR_MCAST_SNOOPING, std::uint8_t{0});
+    });
+  });
+  auto made = host.ask(request, "make bridge", name);
+  if (!made && made.error().sys_errno == EEXIST) made.error().code = Code::kConflict;
+  return made;
+}
+
+Result<> furnish(Rtnetlink& host, const std::string& name, const AddressPlan& plan,
+                 Bridge& bridge) {
+  auto index = host.index_of(name);
+  if (!index) return std::unexpected(index.error());
+  bridge.index = *index;
+  auto done = forbid_own_address(host, name);
+  if (done) {
+    done = add_address(host, bridge.index, bridge.gateway.ipv4, plan.ipv4().prefix_length());
+  }
+  if (done && bridge.gateway.ipv6) {
+    done = add_address(host, bridge.index, *bridge.gateway.ipv6, plan.ipv6()->prefix_length());
+  }
+  if (done) done = bring_up(host, name);
+  return done;
+}
+
+}  // namespace
+
+Result<Bridge> Bridge::create(Rtnetlink& host, const InstanceName& name, const AddressPlan& plan) {
+  Bridge bridge;
+  bridge.gateway = plan.gateway();
+  if (auto made = make(host, name.bridge(), bridge.gateway.mac); !made) {
+    return std::unexpected(made.error());
+  }
+  if (auto furnished = furnish(host, name.bridge(), plan, bridge); !furnished) {
+    (void)remove_link(host, name.bridge());
+    return std::unexpected(furnished.error());
+  }
+  return bridge;
+}
+
+Result<> remove_links(Rtnetlink& host, const InstanceName& name) {
+  auto all = host.links();
+  if (!all) return std::unexpected(all.error());
+  Result<> outcome;
+  for (const auto& link : *all) {
+    const bool port = link.kind == "veth" && link.name.starts_with(name.port_prefix());
+    const bool bridge = link.kind == kKind && link.name == name.bridge();
+    if (!port && !bridge) continue;
+    if (auto removed = remove_link(host, link.name); !removed) outcome = std::move(removed);
+  }
+  return outcome;
+}
+
+}  // namespace sock::netns
