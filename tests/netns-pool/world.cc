@@ -80,7 +80,10 @@ Fd server_socket(int type, std::uint16_t port) {
   Fd socket(::socket(AF_INET6, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int off = 0;
   auto any = socket_address(ip::address_v6::any(), port);
+  const int on = 1;
+  EXPECT_EQ(::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
   EXPECT_EQ(::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off), 0);
+  EXPECT_EQ(::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on), 0);
   EXPECT_EQ(::bind(socket.get(), any.get(), any.size), 0) << std::strerror(errno);
   EXPECT_EQ(type == SOCK_STREAM ? ::listen(socket.get(), 64) : 0, 0);
   return socket;
@@ -94,12 +97,23 @@ void answer_stream(int listener) {
   (void)!::write(connection.get(), text.data(), text.size());
 }
 
+/// From the address that was asked, which the control message names in both directions.
 void answer_datagram(int socket) {
   SocketAddress peer;
-  char byte = 0;
-  if (::recvfrom(socket, &byte, 1, 0, peer.get(), &peer.size) < 0) return;
+  std::array<char, 512> data{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(in6_pktinfo))> control{};
+  iovec part{data.data(), data.size()};
+  msghdr message{};
+  message.msg_name = &peer.storage;
+  message.msg_namelen = peer.size;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  if (::recvmsg(socket, &message, 0) < 0) return;
   const auto text = text_of(peer);
-  (void)!::sendto(socket, text.data(), text.size(), 0, peer.get(), peer.size);
+  part.iov_len = text.copy(data.data(), data.size());
+  (void)!::sendmsg(socket, &message, 0);
 }
 
 void must(const Result<>& done) { ASSERT_TRUE(done) << done.error().describe(); }
@@ -253,6 +267,18 @@ void send_frame(int netns, const MacAddress& to, const MacAddress& from, std::ui
               static_cast<ssize_t>(frame.size()))
         << std::strerror(errno);
   });
+}
+
+void send_datagram(const std::string& from, std::uint16_t from_port, const std::string& to,
+                   std::uint16_t to_port, std::string_view payload) {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  auto source = socket_address(ip::make_address(from), from_port);
+  auto target = socket_address(ip::make_address(to), to_port);
+  ASSERT_EQ(::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+  ASSERT_EQ(::bind(socket.get(), source.get(), source.size), 0) << std::strerror(errno);
+  ASSERT_EQ(::sendto(socket.get(), payload.data(), payload.size(), 0, target.get(), target.size),
+            static_cast<ssize_t>(payload.size()));
 }
 
 std::string udp_packet(const std::string& from, const std::string& to, std::string_view payload) {

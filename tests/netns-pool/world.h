@@ -47,6 +47,11 @@ class Sniffer {
 void send_frame(int netns, const MacAddress& to, const MacAddress& from, std::uint16_t ether_type,
                 std::string_view payload);
 
+/// Sends a UDP datagram from an address and port that another socket of the namespace the caller is
+/// in may have, too.
+void send_datagram(const std::string& from, std::uint16_t from_port, const std::string& to,
+                   std::uint16_t to_port, std::string_view payload);
+
 /// The bytes of an IPv4 packet with a UDP datagram to port 53.
 [[nodiscard]] std::string udp_packet(const std::string& from, const std::string& to,
                                      std::string_view payload);
