@@ -25,19 +25,18 @@ Result<> make(Rtnetlink& host, const std::string& name, const MacAddress& mac) {
   return made;
 }
 
-Result<> furnish(Rtnetlink& host, const std::string& name, const AddressPlan& plan,
-                 Bridge& bridge) {
-  auto index = host.index_of(name);
-  if (!index) return std::unexpected(index.error());
-  bridge.index = *index;
-  auto done = forbid_own_address(host, name);
+Result<> furnish(Rtnetlink& host, const AddressPlan& plan, Bridge& bridge) {
+  auto link = host.link(bridge.name);
+  if (!link) return std::unexpected(link.error());
+  bridge.index = link->index;
+  auto done = forbid_own_address(host, bridge.name);
   if (done) {
     done = add_address(host, bridge.index, bridge.gateway.ipv4, plan.ipv4().prefix_length());
   }
   if (done && bridge.gateway.ipv6) {
     done = add_address(host, bridge.index, *bridge.gateway.ipv6, plan.ipv6()->prefix_length());
   }
-  if (done) done = bring_up(host, name);
+  if (done) done = bring_up(host, bridge.name);
   return done;
 }
 
@@ -45,12 +44,13 @@ Result<> furnish(Rtnetlink& host, const std::string& name, const AddressPlan& pl
 
 Result<Bridge> Bridge::create(Rtnetlink& host, const InstanceName& name, const AddressPlan& plan) {
   Bridge bridge;
+  bridge.name = name.bridge();
   bridge.gateway = plan.gateway();
-  if (auto made = make(host, name.bridge(), bridge.gateway.mac); !made) {
+  if (auto made = make(host, bridge.name, bridge.gateway.mac); !made) {
     return std::unexpected(made.error());
   }
-  if (auto furnished = furnish(host, name.bridge(), plan, bridge); !furnished) {
-    (void)remove_link(host, name.bridge());
+  if (auto furnished = furnish(host, plan, bridge); !furnished) {
+    (void)remove_link(host, bridge.name);
     return std::unexpected(furnished.error());
   }
   return bridge;

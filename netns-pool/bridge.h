@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "base/error.h"
 #include "netns-pool/address_plan.h"
 #include "netns-pool/instance_name.h"
@@ -11,6 +13,7 @@ namespace sock::netns {
 /// of which is behind one port. It learns nothing, floods nothing and asks nobody: all its
 /// neighbours are written down by SandboxLink.
 struct Bridge {
+  std::string name;
   int index = 0;
   Endpoint gateway;
 

@@ -8,6 +8,9 @@
 
 #include <cerrno>
 #include <string>
+#include <thread>
+
+#include "base/clock.h"
 
 namespace sock::netns {
 
@@ -57,6 +60,19 @@ Result<> bring_up(Rtnetlink& route, std::string_view name) {
   RouteRequest request(RTM_NEWLINK, 0, header);
   request.put(IFLA_IFNAME, name);
   return route.ask(request, "bring link up", name);
+}
+
+Result<> await_running(Rtnetlink& route, std::string_view name) {
+  constexpr Millis kPatience{1000};
+  constexpr Micros kPause{100};
+  const auto deadline = Clock::now() + kPatience;
+  for (;;) {
+    auto link = route.link(name);  // since Linux 6.8, looking is enough to have it done
+    if (!link) return std::unexpected(link.error());
+    if (link->running) return {};
+    if (Clock::now() >= deadline) return fail(Code::kTimeout, "await carrier", std::string(name));
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 Result<> add_neighbour(Rtnetlink& route, int index, const ip::address& address,

@@ -21,6 +21,10 @@ namespace sock::netns {
 
 [[nodiscard]] Result<> bring_up(Rtnetlink& route, std::string_view name);
 
+/// Waits until the link passes packets, which the kernel sees to in the background once both ends
+/// are up; what is sent before is lost. kTimeout after a second.
+[[nodiscard]] Result<> await_running(Rtnetlink& route, std::string_view name);
+
 /// Writes down for good who has `address` on the link: nobody is asked, nobody can lie.
 [[nodiscard]] Result<> add_neighbour(Rtnetlink& route, int index,
                                      const boost::asio::ip::address& address,

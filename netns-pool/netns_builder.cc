@@ -16,7 +16,9 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "netns-pool/netlink_handles.h"
+#include "netns-pool/rtnetlink.h"
 #include "netns-pool/socket_census.h"
 
 namespace sock::netns {
@@ -120,11 +122,27 @@ Checked verify_through(nl_sock* socket) {
   return checked;
 }
 
+/// What a namespace with a link to the outside wants, and only a process inside can set.
+Checked change_settings() {
+  // A closed connection whose last packets nobody answers any more, because the link is cut when
+  // its process has died, would keep the namespace alive for minutes.
+  constexpr const char* kOrphans = "/proc/sys/net/ipv4/tcp_orphan_retries";
+  // Addresses and routes are given, not advertised.
+  constexpr const char* kAdvertised = "/proc/sys/net/ipv6/conf/default/accept_ra";
+  if (auto set = write_control(AT_FDCWD, kOrphans, "1"); !set) {
+    return failed(BuildStep::kSettings, kOrphans, set.error().sys_errno);
+  }
+  auto set = write_control(AT_FDCWD, kAdvertised, "0");
+  const bool no_ipv6 = !set && set.error().sys_errno == ENOENT;
+  if (!set && !no_ipv6) return failed(BuildStep::kSettings, kAdvertised, set.error().sys_errno);
+  return {};
+}
+
 Fd open_current() { return Fd(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)); }
 
 /// Inside the new namespace. The rtnetlink socket belongs to it and must be closed before the
 /// caller leaves: an open socket keeps its namespace alive.
-std::expected<BuiltNetns, BuildFailure> furnish() {
+std::expected<BuiltNetns, BuildFailure> built_inside(Furnish furnish) {
   {
     auto socket = open_rtnetlink();
     if (!socket) return std::unexpected(socket.error());
@@ -140,6 +158,12 @@ std::expected<BuiltNetns, BuildFailure> furnish() {
   }
   built.inode = status.st_ino;
   if (auto census = SocketCensus::open()) built.census = std::move(*census);
+  if (furnish == Furnish::kRoutable) {
+    if (auto changed = change_settings(); !changed) return std::unexpected(changed.error());
+    auto socket = Rtnetlink::open_socket();
+    if (!socket) return failed(BuildStep::kNetlink, socket.error().step, socket.error().sys_errno);
+    built.route = std::move(*socket);
+  }
   return built;
 }
 
@@ -160,10 +184,10 @@ std::expected<void, BuildFailure> NetnsBuilder::verify() {
   return verify_through(socket->get());
 }
 
-std::expected<BuiltNetns, BuildFailure> NetnsBuilder::build() {
+std::expected<BuiltNetns, BuildFailure> NetnsBuilder::build(Furnish furnish) {
   const auto begin = Clock::now();
   if (::unshare(CLONE_NEWNET) < 0) return failed_errno(BuildStep::kUnshare);
-  auto built = furnish();
+  auto built = built_inside(furnish);
   const auto end = Clock::now();
   if (::setns(base_.get(), CLONE_NEWNET) < 0) return failed_errno(BuildStep::kReturnToBase);
   if (built) built->build_us = static_cast<std::uint64_t>(micros_between(begin, end));

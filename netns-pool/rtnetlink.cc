@@ -1,5 +1,6 @@
 #include "netns-pool/rtnetlink.h"
 
+#include <linux/if.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <netlink/attr.h>
@@ -27,7 +28,8 @@ bool is_rtnetlink(int socket) {
 LinkInfo info_of(rtnl_link* link) {
   const char* name = rtnl_link_get_name(link);
   const char* kind = rtnl_link_get_type(link);
-  return {rtnl_link_get_ifindex(link), name == nullptr ? "" : name, kind == nullptr ? "" : kind};
+  return {rtnl_link_get_ifindex(link), name == nullptr ? "" : name, kind == nullptr ? "" : kind,
+          rtnl_link_get_operstate(link) == IF_OPER_UP};
 }
 
 }  // namespace
@@ -112,7 +114,7 @@ Result<> Rtnetlink::ask(const RouteRequest& request, std::string_view step, std:
   return {};
 }
 
-Result<int> Rtnetlink::index_of(std::string_view name) {
+Result<LinkInfo> Rtnetlink::link(std::string_view name) {
   constexpr const char* kFind = "find link";
   *refusal_ = {};
   rtnl_link* found = nullptr;
@@ -123,7 +125,7 @@ Result<int> Rtnetlink::index_of(std::string_view name) {
     return fail(Code::kNotFound, kFind, terminated);
   }
   if (error < 0) return fail(Code::kInternal, kFind, terminated + ": " + nl_geterror(error));
-  return rtnl_link_get_ifindex(link.get());
+  return info_of(link.get());
 }
 
 Result<std::vector<LinkInfo>> Rtnetlink::links() {

@@ -17,7 +17,8 @@ namespace sock::netns {
 struct LinkInfo {
   int index = 0;
   std::string name;
-  std::string kind;  ///< "bridge", "veth", …; empty for hardware and loopback
+  std::string kind;      ///< "bridge", "veth", …; empty for hardware and loopback
+  bool running = false;  ///< passes packets: it has a carrier, and everything has noticed
 };
 
 /// A socket to rtnetlink(7) of one network namespace, whichever the calling thread is in. It keeps
@@ -41,8 +42,8 @@ class Rtnetlink {
   [[nodiscard]] Result<> ask(const RouteRequest& request, std::string_view step,
                              std::string_view what);
 
-  /// Index of the link of this name; kNotFound when there is none.
-  [[nodiscard]] Result<int> index_of(std::string_view name);
+  /// The link of this name; kNotFound when there is none.
+  [[nodiscard]] Result<LinkInfo> link(std::string_view name);
 
   /// All links of the namespace.
   [[nodiscard]] Result<std::vector<LinkInfo>> links();

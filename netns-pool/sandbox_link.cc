@@ -5,6 +5,7 @@
 #include <linux/veth.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "netns-pool/link_requests.h"
@@ -58,11 +59,11 @@ Result<> isolate(Rtnetlink& host, const std::string& port) {
 
 /// Writes into the bridge's table which port the sandbox is behind.
 Result<> add_to_table(Rtnetlink& host, const std::string& port, const MacAddress& mac) {
-  auto index = host.index_of(port);
-  if (!index) return std::unexpected(index.error());
+  auto link = host.link(port);
+  if (!link) return std::unexpected(link.error());
   ndmsg header{};
   header.ndm_family = AF_BRIDGE;
-  header.ndm_ifindex = *index;
+  header.ndm_ifindex = link->index;
   header.ndm_state = NUD_NOARP;  // static
   header.ndm_flags = NTF_MASTER;
   RouteRequest request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, header);
@@ -118,9 +119,17 @@ Result<> configure_inside(Rtnetlink& inside, const Endpoint& gateway, const Endp
 
 Result<> SandboxLink::plug(Rtnetlink& host, Rtnetlink& inside, int netns, const Bridge& bridge,
                            const std::string& port, const Endpoint& sandbox) {
-  if (auto made = make_pair(host, netns, bridge, port, sandbox); !made) return made;
+  auto made = make_pair(host, netns, bridge, port, sandbox);
+  if (!made && made.error().sys_errno == EEXIST && host.link(port)) {
+    if (auto removed = remove_link(host, port); !removed) return removed;
+    made = make_pair(host, netns, bridge, port, sandbox);
+  }
+  if (!made) return made;
   auto done = attach_port(host, bridge, port, sandbox);
   if (done) done = configure_inside(inside, bridge.gateway, sandbox);
+  if (done) done = await_running(host, port);
+  if (done) done = await_running(host, bridge.name);  // which has a carrier when a port has
+  if (done) done = await_running(inside, kInside);
   if (!done) (void)unplug(host, bridge, port, sandbox);
   return done;
 }
@@ -128,11 +137,16 @@ Result<> SandboxLink::plug(Rtnetlink& host, Rtnetlink& inside, int netns, const 
 Result<> SandboxLink::unplug(Rtnetlink& host, const Bridge& bridge, const std::string& port,
                              const Endpoint& sandbox) {
   auto gone = remove_link(host, port);
+  auto forgotten = forget(host, bridge, sandbox);
+  return gone ? forgotten : gone;
+}
+
+Result<> SandboxLink::forget(Rtnetlink& host, const Bridge& bridge, const Endpoint& sandbox) {
   auto forgotten = remove_neighbour(host, bridge.index, sandbox.ipv4);
   if (forgotten && sandbox.ipv6) {
     forgotten = remove_neighbour(host, bridge.index, *sandbox.ipv6);
   }
-  return gone ? forgotten : gone;
+  return forgotten;
 }
 
 }  // namespace sock::netns

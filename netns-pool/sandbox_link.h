@@ -20,15 +20,21 @@ namespace sock::netns {
 class SandboxLink {
  public:
   /// `inside` is of the namespace behind `netns`, in which nothing but loopback may exist yet.
-  /// After a failure nothing of the link is left.
+  /// A port of that name that a dying namespace has left is replaced. After a failure nothing of
+  /// the link is left.
   [[nodiscard]] static Result<> plug(Rtnetlink& host, Rtnetlink& inside, int netns,
                                      const Bridge& bridge, const std::string& port,
                                      const Endpoint& sandbox);
 
-  /// Removes both ends, which the death of the namespace may have done already. The kernel lets
-  /// everybody else wait for it, milliseconds at times.
+  /// Removes both ends, which the death of the namespace may have done already. Tens of
+  /// milliseconds: the kernel waits until no processor can be looking at the port any more.
   [[nodiscard]] static Result<> unplug(Rtnetlink& host, const Bridge& bridge,
                                        const std::string& port, const Endpoint& sandbox);
+
+  /// The same for a namespace that is about to be destroyed, with which the kernel will remove both
+  /// ends in its own time. Microseconds.
+  [[nodiscard]] static Result<> forget(Rtnetlink& host, const Bridge& bridge,
+                                       const Endpoint& sandbox);
 };
 
 }  // namespace sock::netns

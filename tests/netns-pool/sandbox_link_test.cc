@@ -119,7 +119,7 @@ TEST_F(SandboxLinkTest, ASecondBridgeOfTheNameIsAConflict) {
   const auto second = Bridge::create(*host_, name_, plan_);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kConflict);
-  EXPECT_TRUE(host_->index_of(name_.bridge())) << "it belongs to the first";
+  EXPECT_TRUE(host_->link(name_.bridge())) << "it belongs to the first";
 }
 
 TEST_F(SandboxLinkTest, RemovesByNameWhatACrashLeft) {
@@ -134,9 +134,9 @@ TEST_F(SandboxLinkTest, RemovesByNameWhatACrashLeft) {
   ASSERT_TRUE(SandboxLink::plug(*host_, inside, theirs.get(), *other, other_name.port(0),
                                 other_plan.sandbox(0)));
   ASSERT_TRUE(remove_links(*host_, name_));
-  EXPECT_FALSE(host_->index_of(name_.bridge()));
-  EXPECT_FALSE(host_->index_of(name_.port(7)));
-  EXPECT_TRUE(host_->index_of("wan0"));
+  EXPECT_FALSE(host_->link(name_.bridge()));
+  EXPECT_FALSE(host_->link(name_.port(7)));
+  EXPECT_TRUE(host_->link("wan0"));
   EXPECT_EQ(ask(theirs.get(), "10.232.0.1", World::kWeb), "10.232.0.2");
   EXPECT_TRUE(remove_links(*host_, other_name));
   EXPECT_EQ(world_->state_of_host(), before_);

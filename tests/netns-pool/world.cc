@@ -133,10 +133,10 @@ void add_addresses(Rtnetlink& route, const std::string& link,
                    const std::vector<std::pair<const char*, unsigned>>& addresses) {
   must(forbid_own_address(route, link));
   must(bring_up(route, link));
-  const auto index = route.index_of(link);
-  ASSERT_TRUE(index) << index.error().describe();
+  const auto found = route.link(link);
+  ASSERT_TRUE(found) << found.error().describe();
   for (const auto& [address, length] : addresses) {
-    must(add_address(route, *index, ip::make_address(address), length));
+    must(add_address(route, found->index, ip::make_address(address), length));
   }
 }
 
@@ -367,6 +367,8 @@ World::World() : home_(current_namespace()), host_(make_namespace()), outside_(m
                  {"2001:db8:2::9", 128},
                  {"fd99::1", 128},
                  {"fd00:ec2::254", 128}});
+  must(await_running(host, "wan0"));
+  must(await_running(world, "wan0"));
   add_route(host, ip::make_address("198.51.100.2"));
   add_route(host, ip::make_address("2001:db8:1::2"));
   set_sysctl("ipv4/ip_forward", "1");
