@@ -33,8 +33,9 @@ Result<> furnish(Rtnetlink& host, const AddressPlan& plan, Bridge& bridge) {
   if (done) {
     done = add_address(host, bridge.index, bridge.gateway.ipv4, plan.ipv4().prefix_length());
   }
-  if (done && bridge.gateway.ipv6) {
-    done = add_address(host, bridge.index, *bridge.gateway.ipv6, plan.ipv6()->prefix_length());
+  const auto& prefix6 = plan.ipv6();
+  if (done && prefix6 && bridge.gateway.ipv6) {
+    done = add_address(host, bridge.index, *bridge.gateway.ipv6, prefix6->prefix_length());
   }
   if (done) done = bring_up(host, bridge.name);
   return done;

@@ -13,7 +13,7 @@ namespace {
 constexpr const char* kStep = "check that the kernel forwards packets";
 
 /// /proc/sys/net shows the namespace of the thread that looks.
-Result<> check(std::string sysctl) {
+Result<> check(const std::string& sysctl) {
   std::string path = "/proc/sys/" + sysctl;
   std::replace(path.begin() + 10, path.end(), '.', '/');
   auto value = read_file(AT_FDCWD, path, 16);

@@ -2,6 +2,9 @@
 
 #include <cerrno>
 
+#undef _GNU_SOURCE  // which the compiler was told, and the next header defines once more
+#include <nftables/libnftables.h>
+
 namespace sock::netns {
 namespace {
 
@@ -12,6 +15,8 @@ std::string first_line(const char* text) {
 }
 
 }  // namespace
+
+void Nftables::Free::operator()(nft_ctx* context) const { nft_ctx_free(context); }
 
 Result<Nftables> Nftables::open() {
   Nftables opened(nft_ctx_new(NFT_CTX_DEFAULT));

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <nftables/libnftables.h>
-
 #include <memory>
 #include <string>
 
 #include "base/error.h"
+
+struct nft_ctx;
 
 namespace sock::netns {
 
@@ -26,7 +26,7 @@ class Nftables {
 
  private:
   struct Free {
-    void operator()(nft_ctx* context) const { nft_ctx_free(context); }
+    void operator()(nft_ctx* context) const;
   };
   explicit Nftables(nft_ctx* context) : context_(context) {}
 

@@ -191,9 +191,9 @@ Result<std::vector<std::string>> rules_for(const Destination& destination) {
 
 std::string rules_of_instance(const InstanceName& name, const AddressPlan& plan) {
   std::string translate6;
-  if (plan.ipv6()) {
-    translate6 = "oifname != \"" + name.bridge() + "\" ip6 saddr " + plan.ipv6()->to_string() +
-                 " masquerade";
+  if (const auto& ipv6 = plan.ipv6()) {
+    translate6 =
+        "oifname != \"" + name.bridge() + "\" ip6 saddr " + ipv6->to_string() + " masquerade";
   }
   return filled(std::string(kBridgeTable) + std::string(kInetTable),
                 {{"table", name.table()},

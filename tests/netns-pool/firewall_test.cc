@@ -160,6 +160,15 @@ TEST_F(FirewallTest, SpoofedSourcesAreDropped) {
   EXPECT_FALSE(at_world.saw("my neighbour altogether"));
 }
 
+TEST_F(FirewallTest, NothingLeavesUntranslated) {
+  const Fd box = sandbox(tenant(0));
+  Sniffer at_world(world_->outside());
+  auto packet = udp_packet("10.231.0.2", kPublic4, "a datagram that lies about its length");
+  packet[24] = '\x7f';  // the kernel cannot place it in a connection, and so does not translate it
+  send_frame(box.get(), plan_.gateway().mac, plan_.sandbox(0).mac, ETHERTYPE_IP, packet);
+  EXPECT_FALSE(at_world.saw("lies about its length"));
+}
+
 TEST_F(FirewallTest, NothingButIpPassesAPort) {
   const Fd box = sandbox(tenant(0));
   const Fd netns = make_namespace();
