@@ -95,6 +95,18 @@ Result<> remove_neighbour(Rtnetlink& route, int index, const ip::address& addres
   return removed(route.ask(request, "remove neighbour", address.to_string()));
 }
 
+Result<> remove_group(Rtnetlink& route, std::uint32_t group) {
+  RouteRequest request(RTM_DELLINK, 0, ifinfomsg{});
+  request.put(IFLA_GROUP, group);
+  return removed(route.ask(request, "remove links", "group " + std::to_string(group)));
+}
+
+Result<> join_group(Rtnetlink& route, std::string_view name, std::uint32_t group) {
+  RouteRequest request(RTM_NEWLINK, 0, ifinfomsg{});
+  request.put(IFLA_IFNAME, name).put(IFLA_GROUP, group);
+  return removed(route.ask(request, "put link into a group", name));
+}
+
 Result<> remove_link(Rtnetlink& route, std::string_view name) {
   RouteRequest request(RTM_DELLINK, 0, ifinfomsg{});
   request.put(IFLA_IFNAME, name);

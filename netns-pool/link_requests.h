@@ -33,6 +33,12 @@ namespace sock::netns {
 [[nodiscard]] Result<> remove_neighbour(Rtnetlink& route, int index,
                                         const boost::asio::ip::address& address);
 
+/// Removes all links of a group at once, at hardly more than the price of one.
+[[nodiscard]] Result<> remove_group(Rtnetlink& route, std::uint32_t group);
+
+/// Puts a link into a group; none of that name is fine.
+[[nodiscard]] Result<> join_group(Rtnetlink& route, std::string_view name, std::uint32_t group);
+
 /// None of that name is fine.
 [[nodiscard]] Result<> remove_link(Rtnetlink& route, std::string_view name);
 

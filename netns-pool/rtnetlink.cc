@@ -29,7 +29,7 @@ LinkInfo info_of(rtnl_link* link) {
   const char* name = rtnl_link_get_name(link);
   const char* kind = rtnl_link_get_type(link);
   return {rtnl_link_get_ifindex(link), name == nullptr ? "" : name, kind == nullptr ? "" : kind,
-          rtnl_link_get_operstate(link) == IF_OPER_UP};
+          rtnl_link_get_group(link), rtnl_link_get_operstate(link) == IF_OPER_UP};
 }
 
 }  // namespace

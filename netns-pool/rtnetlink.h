@@ -17,7 +17,8 @@ namespace sock::netns {
 struct LinkInfo {
   int index = 0;
   std::string name;
-  std::string kind;      ///< "bridge", "veth", …; empty for hardware and loopback
+  std::string kind;  ///< "bridge", "veth", …; empty for hardware and loopback
+  std::uint32_t group = 0;
   bool running = false;  ///< passes packets: it has a carrier, and everything has noticed
 };
 

@@ -162,7 +162,8 @@ std::string network_match(const Destination& destination) {
 }
 
 /// One rule a port range rather than a set of ports: libnftables reads all anonymous sets of the
-/// ruleset back before each transaction, which made it 60 ms with a thousand sandboxes.
+/// ruleset back before each transaction, which made it 60 ms instead of 2 with a thousand
+/// sandboxes.
 Result<std::vector<std::string>> rules_for(const Destination& destination) {
   const std::string network = network_match(destination);
   if (destination.protocol == Protocol::kAny) {

@@ -142,6 +142,15 @@ TEST_F(SandboxLinkTest, RemovesByNameWhatACrashLeft) {
   EXPECT_EQ(world_->state_of_host(), before_);
 }
 
+TEST_F(SandboxLinkTest, RemovesManyAtThePriceOfOne) {
+  std::vector<Fd> boxes;
+  for (std::uint16_t slot = 0; slot < 100; ++slot) boxes.push_back(plug(slot));
+  const auto begin = Clock::now();
+  ASSERT_TRUE(remove_links(*host_, name_));
+  EXPECT_LT(micros_between(begin, Clock::now()), 1'000'000) << "one by one it is 2 s and more";
+  EXPECT_EQ(world_->state_of_host(), before_);
+}
+
 TEST_F(SandboxLinkTest, ForwardingIsSeenAndNamed) {
   EXPECT_TRUE(check_forwarding_ipv4());
   EXPECT_TRUE(check_forwarding_ipv6());
