@@ -15,7 +15,6 @@
 
 #include "base/message.h"
 #include "base/spawn.h"
-#include "netns-pool/wire.h"
 
 namespace sock::netns {
 
@@ -56,19 +55,24 @@ Result<BuildAnswer> parse(const BuildReply& reply, Received received) {
                      std::to_string(sizeof reply));
   }
   const bool built = reply.kind == ReplyKind::kBuilt;
-  const std::size_t count = received.fds.size();
-  if (built ? count != 1 && count != 2 : count != 0) {
-    return malformed(std::to_string(count) + " descriptors");
+  const bool census = (reply.companions & kCensusSocket) != 0;
+  const bool route = (reply.companions & kRouteSocket) != 0;
+  const std::size_t announced = built ? 1U + (census ? 1U : 0U) + (route ? 1U : 0U) : 0U;
+  if (received.fds.size() != announced) {
+    return malformed(std::to_string(received.fds.size()) + " descriptors instead of " +
+                     std::to_string(announced));
   }
-  if (reply.reserved != 0 || static_cast<std::uint32_t>(reply.step) >= kBuildSteps ||
-      reply.error < 0 || built != (reply.step == BuildStep::kNone)) {
+  if (reply.companions > (kCensusSocket | kRouteSocket) ||
+      static_cast<std::uint32_t>(reply.step) >= kBuildSteps || reply.error < 0 ||
+      built != (reply.step == BuildStep::kNone)) {
     return malformed("contradictory fields");
   }
   BuildAnswer answer;
   switch (reply.kind) {
     case ReplyKind::kBuilt:
       answer.descriptor = std::move(received.fds.front());
-      if (count == 2) answer.census = std::move(received.fds.back());
+      if (census) answer.census = std::move(received.fds[1]);
+      if (route) answer.route = std::move(received.fds.back());
       answer.inode = reply.inode;
       answer.build_us = reply.build_us;
       return answer;
@@ -111,9 +115,10 @@ Result<std::unique_ptr<BuilderProcess>> BuilderProcess::start(const asio::any_io
 BuilderProcess::BuilderProcess(const asio::any_io_executor& executor, Process process, Fd socket)
     : process_(std::move(process)), channel_(executor, std::move(socket)) {}
 
-Result<> BuilderProcess::request(std::size_t count) {
+Result<> BuilderProcess::request(std::size_t count, Furnish furnish) {
   BuildRequest request;
   request.count = static_cast<std::uint32_t>(count);
+  request.furnish = furnish;
   return channel_.send(bytes_of(request));
 }
 

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/process.h"
+#include "netns-pool/wire.h"
 
 namespace sock::netns {
 
@@ -30,6 +31,7 @@ struct BuildAnswer {
   Kind kind = Kind::kBuilt;
   Fd descriptor;               ///< kBuilt
   Fd census;                   ///< kBuilt; may be empty
+  Fd route;                    ///< kBuilt, with kRoutable
   std::uint64_t inode = 0;     ///< kBuilt, by the helper's word
   std::uint64_t build_us = 0;  ///< kBuilt
   Error error;                 ///< the other kinds
@@ -47,7 +49,7 @@ class BuilderProcess {
   BuilderProcess(const boost::asio::any_io_executor& executor, Process process, Fd socket);
 
   /// Asks for `count` namespaces, 1…kMaxBatch; each is answered by one message.
-  [[nodiscard]] Result<> request(std::size_t count);
+  [[nodiscard]] Result<> request(std::size_t count, Furnish furnish);
 
   /// The next answer; kTimeout at the deadline, kKilled when the helper is gone, kInvalid when
   /// what it sent is no answer.

@@ -67,6 +67,15 @@ Result<> Netns::watch(Fd census_socket, std::shared_ptr<const UseWatch> watch) {
   return {};
 }
 
+Result<> Netns::take_route(Fd socket) {
+  auto id = namespace_id(fd_.get());
+  if (!id) return std::unexpected(id.error());
+  auto route = Rtnetlink::adopt(std::move(socket), *id);
+  if (!route) return std::unexpected(route.error());
+  route_ = std::move(*route);
+  return {};
+}
+
 bool Netns::as_built() { return use_.untouched() && census_.no_unix_socket().value_or(false); }
 
 }  // namespace sock::netns

@@ -3,12 +3,14 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_set>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "netns-pool/namespace_id.h"
+#include "netns-pool/rtnetlink.h"
 #include "netns-pool/socket_census.h"
 #include "netns-pool/use_watch.h"
 
@@ -53,6 +55,13 @@ class Netns {
   /// sockets only read. False where this cannot be proven. About 15 µs.
   [[nodiscard]] bool as_built();
 
+  /// Makes route() available: `socket` must be an Rtnetlink's in this namespace; kInvalid
+  /// otherwise.
+  [[nodiscard]] Result<> take_route(Fd socket);
+
+  /// To configure the namespace from outside; null when there was no take_route(). Borrowed.
+  [[nodiscard]] Rtnetlink* route() { return route_ ? &*route_ : nullptr; }
+
   /// For setns(2) and SCM_RIGHTS; -1 when empty. Borrowed.
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] std::uint64_t inode() const { return inode_; }
@@ -70,6 +79,7 @@ class Netns {
   std::unique_ptr<const std::uint64_t, Release> claim_;  // released after fd_ is closed
   Fd fd_;
   SocketCensus census_;
+  std::optional<Rtnetlink> route_;
   WatchedUse use_;
   std::uint64_t inode_ = 0;
   std::uint64_t owner_ = 0;

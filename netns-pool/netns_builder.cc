@@ -4,12 +4,9 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netlink/addr.h>
-#include <netlink/cache.h>
 #include <netlink/errno.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
-#include <netlink/route/link.h>
-#include <netlink/socket.h>
 #include <sched.h>
 #include <sys/stat.h>
 
@@ -19,21 +16,13 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/file.h"
+#include "netns-pool/netlink_handles.h"
+#include "netns-pool/rtnetlink.h"
 #include "netns-pool/socket_census.h"
 
 namespace sock::netns {
 namespace {
-
-template <auto Function>
-struct Deleter {
-  template <class T>
-  void operator()(T* object) const {
-    Function(object);
-  }
-};
-using NetlinkSocket = std::unique_ptr<nl_sock, Deleter<nl_socket_free>>;
-using Cache = std::unique_ptr<nl_cache, Deleter<nl_cache_free>>;
-using Link = std::unique_ptr<rtnl_link, Deleter<rtnl_link_put>>;
 
 using Checked = std::expected<void, BuildFailure>;
 
@@ -64,8 +53,8 @@ Checked bring_loopback_up(nl_sock* socket) {
   if (const int error = rtnl_link_get_kernel(socket, 0, kLoopback.data(), &found); error < 0) {
     return failed_netlink(BuildStep::kLoopbackUp, error);
   }
-  const Link loopback(found);
-  const Link change(rtnl_link_alloc());
+  const NetlinkLink loopback(found);
+  const NetlinkLink change(rtnl_link_alloc());
   if (!change) return failed(BuildStep::kLoopbackUp, "", ENOMEM);
   rtnl_link_set_flags(change.get(), IFF_UP);
   if (const int error = rtnl_link_change(socket, loopback.get(), change.get(), 0); error < 0) {
@@ -82,7 +71,7 @@ Checked verify_links(nl_sock* socket) {
   if (const int error = rtnl_link_alloc_cache(socket, AF_UNSPEC, &filled); error < 0) {
     return failed_netlink(BuildStep::kVerifyLinks, error);
   }
-  const Cache links(filled);
+  const NetlinkCache links(filled);
   bool loopback_up = false;
   for (nl_object* object = nl_cache_get_first(links.get()); object != nullptr;
        object = nl_cache_get_next(object)) {
@@ -105,7 +94,7 @@ Checked verify_addresses(nl_sock* socket) {
   if (const int error = rtnl_addr_alloc_cache(socket, &filled); error < 0) {
     return failed_netlink(BuildStep::kVerifyAddresses, error);
   }
-  const Cache addresses(filled);
+  const NetlinkCache addresses(filled);
   const in_addr ipv4{htonl(INADDR_LOOPBACK)};
   bool found = false;
   for (nl_object* object = nl_cache_get_first(addresses.get()); object != nullptr;
@@ -133,11 +122,27 @@ Checked verify_through(nl_sock* socket) {
   return checked;
 }
 
+/// What a namespace with a link to the outside wants, and only a process inside can set.
+Checked change_settings() {
+  // A closed connection whose last packets nobody answers any more, because the link is cut when
+  // its process has died, would keep the namespace alive for minutes.
+  constexpr const char* kOrphans = "/proc/sys/net/ipv4/tcp_orphan_retries";
+  // Addresses and routes are given, not advertised.
+  constexpr const char* kAdvertised = "/proc/sys/net/ipv6/conf/default/accept_ra";
+  if (auto set = write_control(AT_FDCWD, kOrphans, "1"); !set) {
+    return failed(BuildStep::kSettings, kOrphans, set.error().sys_errno);
+  }
+  auto set = write_control(AT_FDCWD, kAdvertised, "0");
+  const bool no_ipv6 = !set && set.error().sys_errno == ENOENT;
+  if (!set && !no_ipv6) return failed(BuildStep::kSettings, kAdvertised, set.error().sys_errno);
+  return {};
+}
+
 Fd open_current() { return Fd(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)); }
 
 /// Inside the new namespace. The rtnetlink socket belongs to it and must be closed before the
 /// caller leaves: an open socket keeps its namespace alive.
-std::expected<BuiltNetns, BuildFailure> furnish() {
+std::expected<BuiltNetns, BuildFailure> built_inside(Furnish furnish) {
   {
     auto socket = open_rtnetlink();
     if (!socket) return std::unexpected(socket.error());
@@ -153,6 +158,12 @@ std::expected<BuiltNetns, BuildFailure> furnish() {
   }
   built.inode = status.st_ino;
   if (auto census = SocketCensus::open()) built.census = std::move(*census);
+  if (furnish == Furnish::kRoutable) {
+    if (auto changed = change_settings(); !changed) return std::unexpected(changed.error());
+    auto socket = Rtnetlink::open_socket();
+    if (!socket) return failed(BuildStep::kNetlink, socket.error().step, socket.error().sys_errno);
+    built.route = std::move(*socket);
+  }
   return built;
 }
 
@@ -173,10 +184,10 @@ std::expected<void, BuildFailure> NetnsBuilder::verify() {
   return verify_through(socket->get());
 }
 
-std::expected<BuiltNetns, BuildFailure> NetnsBuilder::build() {
+std::expected<BuiltNetns, BuildFailure> NetnsBuilder::build(Furnish furnish) {
   const auto begin = Clock::now();
   if (::unshare(CLONE_NEWNET) < 0) return failed_errno(BuildStep::kUnshare);
-  auto built = furnish();
+  auto built = built_inside(furnish);
   const auto end = Clock::now();
   if (::setns(base_.get(), CLONE_NEWNET) < 0) return failed_errno(BuildStep::kReturnToBase);
   if (built) built->build_us = static_cast<std::uint64_t>(micros_between(begin, end));

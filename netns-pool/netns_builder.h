@@ -18,6 +18,7 @@ struct BuildFailure {
 struct BuiltNetns {
   Fd descriptor;
   Fd census;  ///< a SocketCensus's socket; empty where the kernel has none
+  Fd route;   ///< an Rtnetlink's socket, with kRoutable
   std::uint64_t inode = 0;
   std::uint64_t build_us = 0;
 };
@@ -34,7 +35,7 @@ class NetnsBuilder {
 
   /// A new namespace with loopback up (127.0.0.1, ::1) and no other link, checked through
   /// rtnetlink. After a failure at kReturnToBase the builder must not be used again.
-  [[nodiscard]] std::expected<BuiltNetns, BuildFailure> build();
+  [[nodiscard]] std::expected<BuiltNetns, BuildFailure> build(Furnish furnish = Furnish::kLoopback);
 
   /// Checks the calling thread's network namespace: loopback is up and has 127.0.0.1; there is no
   /// other link and no other address but ::1.

@@ -266,7 +266,7 @@ void NetnsPool::State::request_builds() {
   const std::size_t missing = options_.high - std::min(stock_.size(), options_.high);
   const std::size_t count = std::min(missing + waiters_.size(), kBatch);
   // Refused only when the helper is gone, which the receiver is about to see too.
-  if (!builder_->request(count)) return;
+  if (!builder_->request(count, options_.furnish)) return;
   outstanding_ = count;
   last_progress_ = Clock::now();
 }
@@ -302,6 +302,10 @@ Result<> NetnsPool::State::accept(BuildAnswer answer) {
     return fail(Code::kInvalid, "build network namespace",
                 "sock-netns sent net:[" + std::to_string(netns->inode()) + "] as net:[" +
                     std::to_string(answer.inode) + "]");
+  }
+  if (options_.furnish == Furnish::kRoutable) {
+    auto routed = netns->take_route(std::move(answer.route));
+    if (!routed) return std::unexpected(std::move(routed.error()));
   }
   if (options_.watch && answer.census) {
     // One that cannot be watched, because there are too many, is used once.

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "netns-pool/netns.h"
+#include "netns-pool/wire.h"
 
 namespace sock::netns {
 
@@ -28,6 +29,8 @@ struct PoolOptions {
   std::function<Result<>(pid_t)> place_helper;
   /// Over all processes that will ever be in a leased namespace. Null: each is used once only.
   std::shared_ptr<const UseWatch> watch;
+  /// kRoutable for those that NatNetwork shall give a link to: one more descriptor each.
+  Furnish furnish = Furnish::kLoopback;
 };
 
 struct PoolStats {

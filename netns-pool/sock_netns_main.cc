@@ -56,8 +56,8 @@ int start_failed(const BuildFailure& failure) {
 }
 
 /// False when there is nobody left to build for, or we cannot go on.
-bool build_one(NetnsBuilder& builder) {
-  auto built = builder.build();
+bool build_one(NetnsBuilder& builder, Furnish furnish) {
+  auto built = builder.build(furnish);
   if (!built) {
     const auto reply = reply_of(ReplyKind::kBuildFailed, built.error());
     return send_message(kControlFd, bytes_of(reply)).has_value() &&
@@ -66,9 +66,16 @@ bool build_one(NetnsBuilder& builder) {
   BuildReply reply;
   reply.inode = built->inode;
   reply.build_us = built->build_us;
-  const std::array<int, 2> fds{built->descriptor.get(), built->census.get()};
-  const auto sent = std::span(fds).first(built->census ? 2 : 1);
-  return send_message(kControlFd, bytes_of(reply), sent).has_value();
+  std::array<int, 3> fds{built->descriptor.get()};
+  std::size_t count = 1;
+  const auto add = [&](const Fd& companion, Companion kind) {
+    if (!companion) return;
+    reply.companions |= kind;
+    fds[count++] = companion.get();
+  };
+  add(built->census, kCensusSocket);
+  add(built->route, kRouteSocket);
+  return send_message(kControlFd, bytes_of(reply), std::span(fds).first(count)).has_value();
 }
 
 int serve(NetnsBuilder& builder) {
@@ -78,12 +85,13 @@ int serve(NetnsBuilder& builder) {
     if (!received) return EXIT_FAILURE;
     if (received->size == 0) return EXIT_SUCCESS;
     if (received->size != sizeof request || !received->fds.empty() ||
-        request.magic != BuildRequest::kMagic || request.count == 0 || request.count > kMaxBatch) {
+        request.magic != BuildRequest::kMagic || request.count == 0 || request.count > kMaxBatch ||
+        request.furnish > Furnish::kRoutable) {
       (void)std::fputs("sock-netns: malformed request\n", stderr);
       return EXIT_FAILURE;
     }
     for (std::uint32_t i = 0; i < request.count; ++i) {
-      if (!build_one(builder)) return EXIT_FAILURE;
+      if (!build_one(builder, request.furnish)) return EXIT_FAILURE;
     }
   }
 }

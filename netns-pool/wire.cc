@@ -24,6 +24,8 @@ const char* to_string(BuildStep step) {
       return "verify links";
     case BuildStep::kVerifyAddresses:
       return "verify addresses";
+    case BuildStep::kSettings:
+      return "set the namespace's sysctls";
     case BuildStep::kDescriptor:
       return "open the namespace";
     case BuildStep::kReturnToBase:

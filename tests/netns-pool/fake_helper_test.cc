@@ -50,6 +50,7 @@ void answer(std::string_view mode) {
     (void)send_message(kControlFd, much);
     return;
   }
+  if (mode == "companions") reply.companions = kRouteSocket;  // none comes with it
   if (mode == "kind") reply.kind = ReplyKind{99};
   if (mode == "step" || mode == "fail") {
     reply.kind = ReplyKind::kBuildFailed;
@@ -155,9 +156,11 @@ INSTANTIATE_TEST_SUITE_P(
                       Lie{"short", "5 bytes instead of"}, Lie{"long", "Message too long"},
                       Lie{"kind", "contradictory fields"}, Lie{"step", "contradictory fields"},
                       Lie{"fail", "sysctl user.max_net_namespaces"}, Lie{"no-fd", "0 descriptors"},
-                      Lie{"three-fds", "3 descriptors"}, Lie{"file", "is not a namespace"},
-                      Lie{"uts", "is not a network namespace"}, Lie{"host", "in use already"},
-                      Lie{"same", "in use already"}, Lie{"inode", "as net:["}),
+                      Lie{"three-fds", "3 descriptors"},
+                      Lie{"companions", "1 descriptors instead of 2"},
+                      Lie{"file", "is not a namespace"}, Lie{"uts", "is not a network namespace"},
+                      Lie{"host", "in use already"}, Lie{"same", "in use already"},
+                      Lie{"inode", "as net:["}),
     [](const auto& lie) {
       std::string name = lie.param.mode;
       std::replace(name.begin(), name.end(), '-', '_');
@@ -172,6 +175,15 @@ TEST_F(FakeHelperTest, NamespacesOfAnotherOwnerAreRefused) {
   auto pool = loop_.run(NetnsPool::start(options_));
   ASSERT_FALSE(pool);
   EXPECT_NE(pool.error().describe().find("belongs to user:["), std::string::npos)
+      << pool.error().describe();
+}
+
+TEST_F(FakeHelperTest, ANamespaceWithoutTheRouteSocketAskedForIsRefused) {
+  pretend("good");
+  options_.furnish = Furnish::kRoutable;
+  auto pool = loop_.run(NetnsPool::start(options_));
+  ASSERT_FALSE(pool);
+  EXPECT_NE(pool.error().describe().find("no rtnetlink socket"), std::string::npos)
       << pool.error().describe();
 }
 

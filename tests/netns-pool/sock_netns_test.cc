@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "base/file.h"
 #include "base/message.h"
 #include "base/spawn.h"
 #include "netns-pool/netns.h"
@@ -40,9 +41,10 @@ class SockNetnsTest : public ::testing::Test {
     control_ = std::move((*sockets)[0]);
   }
 
-  void request(std::uint32_t count) {
+  void request(std::uint32_t count, Furnish furnish = Furnish::kLoopback) {
     BuildRequest request;
     request.count = count;
+    request.furnish = furnish;
     ASSERT_TRUE(send_message(control_.get(), bytes_of(request)));
   }
 
@@ -96,6 +98,54 @@ TEST_F(SockNetnsTest, AnswersOneMessageANamespace) {
   EXPECT_EQ(::poll(&poll, 1, 100), 0) << "an answer too many";
 }
 
+TEST_F(SockNetnsTest, AddsARouteSocketWhereItIsAskedFor) {
+  auto holder = hold_user_namespace();
+  if (!holder) GTEST_SKIP() << holder.error().describe();
+  const auto owner = user_namespace_of(holder->pidfd());
+  ASSERT_TRUE(owner);
+  start({kJoinUserFlag}, holder->pidfd());
+  request(1, Furnish::kRoutable);
+  BuildReply reply;
+  auto received = receive(reply);
+  ASSERT_EQ(reply.kind, ReplyKind::kBuilt) << to_string(reply.step) << ": " << reply.detail;
+  EXPECT_EQ(reply.companions, kCensusSocket | kRouteSocket);
+  ASSERT_EQ(received.fds.size(), 3U);
+  auto netns = Netns::adopt(std::move(received.fds[0]), *owner, std::make_shared<LiveNamespaces>());
+  ASSERT_TRUE(netns) << netns.error().describe();
+  EXPECT_FALSE(netns->take_route(std::move(received.fds[1]))) << "that is the census's";
+  EXPECT_EQ(netns->route(), nullptr);
+  const auto taken = netns->take_route(std::move(received.fds[2]));
+  ASSERT_TRUE(taken) << taken.error().describe();
+  const auto links = netns->route()->links();
+  ASSERT_TRUE(links) << links.error().describe();
+  ASSERT_EQ(links->size(), 1U);
+  EXPECT_EQ(links->front().name, "lo");
+  EXPECT_EQ(testing::complaint_inside(netns->fd(),
+                                      [] {
+                                        auto set = read_file(
+                                            AT_FDCWD, "/proc/sys/net/ipv4/tcp_orphan_retries");
+                                        return set ? *set : set.error().describe();
+                                      }),
+            "1\n");
+}
+
+TEST_F(SockNetnsTest, ARouteSocketOfAnotherNamespaceIsRefused) {
+  const auto owner = user_namespace_of(-1);
+  ASSERT_TRUE(owner);
+  start();
+  request(1);
+  BuildReply reply;
+  auto received = receive(reply);
+  ASSERT_EQ(received.fds.size(), 2U) << reply.detail;
+  auto netns = Netns::adopt(std::move(received.fds[0]), *owner, std::make_shared<LiveNamespaces>());
+  ASSERT_TRUE(netns) << netns.error().describe();
+  auto ours = Rtnetlink::open_socket();
+  ASSERT_TRUE(ours) << ours.error().describe();
+  const auto taken = netns->take_route(std::move(*ours));
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Code::kInvalid);
+}
+
 TEST_F(SockNetnsTest, KeepsNothingItHasBuiltAlive) {
   auto watch = DeathWatch::create();
   ASSERT_TRUE(watch) << watch.error().describe();
@@ -132,7 +182,10 @@ TEST_F(SockNetnsTest, RefusesMalformedRequests) {
   BuildRequest foreign;
   foreign.count = 1;
   foreign.magic = 0;
-  for (const auto& bad : {none, many, foreign}) {
+  BuildRequest strange;
+  strange.count = 1;
+  strange.furnish = Furnish{2};
+  for (const auto& bad : {none, many, foreign, strange}) {
     start();
     ASSERT_TRUE(send_message(control_.get(), bytes_of(bad)));
     EXPECT_EQ(exit_code(), 1);

@@ -1,0 +1,31 @@
+#include "netns-pool/slot_pool.h"
+
+#include <string>
+
+namespace sock::netns {
+
+SlotPool::SlotPool(std::uint16_t size, Millis quarantine)
+    : quarantine_(quarantine), turns_(size, 0) {
+  for (std::uint16_t number = 0; number < size; ++number) {
+    free_.push_back({number, Clock::time_point::min()});
+  }
+}
+
+Result<Slot> SlotPool::take(Clock::time_point now) {
+  if (taken() >= kMostTaken || free_.empty() || free_.front().from > now) {
+    return fail(Code::kRejected, "take an address",
+                "of " + std::to_string(turns_.size()) + ", " + std::to_string(taken()) +
+                    " are in use, and no other is free to be used again yet");
+  }
+  const std::uint16_t number = free_.front().number;
+  free_.pop_front();
+  auto& turn = turns_[number];
+  turn = turn == UINT16_MAX ? std::uint16_t{1} : static_cast<std::uint16_t>(turn + 1);
+  return Slot{number, turn};
+}
+
+void SlotPool::give_back(Slot slot, Clock::time_point now) {
+  free_.push_back({slot.number, now + quarantine_});
+}
+
+}  // namespace sock::netns
