@@ -2,28 +2,19 @@
 
 #include <linux/if.h>
 #include <linux/netlink.h>
-#include <linux/sockios.h>
 #include <netlink/attr.h>
 #include <netlink/errno.h>
 #include <netlink/netlink.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+
+#include "netns-pool/netlink_socket.h"
 
 namespace sock::netns {
 namespace {
 
 constexpr const char* kStep = "open rtnetlink";
-
-bool is_rtnetlink(int socket) {
-  const auto has = [socket](int option, int wanted) {
-    int value = -1;
-    socklen_t size = sizeof value;
-    return ::getsockopt(socket, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
-  };
-  return has(SO_DOMAIN, AF_NETLINK) && has(SO_PROTOCOL, NETLINK_ROUTE);
-}
 
 LinkInfo info_of(rtnl_link* link) {
   const char* name = rtnl_link_get_name(link);
@@ -66,18 +57,8 @@ Result<Rtnetlink> Rtnetlink::open() {
 }
 
 Result<Rtnetlink> Rtnetlink::adopt(Fd socket, const NamespaceId& where) {
-  if (!is_rtnetlink(socket.get())) {
-    return fail(Code::kInvalid, kStep, "the descriptor is no rtnetlink socket");
-  }
-  const Fd its_namespace(::ioctl(socket.get(), SIOCGSKNS));
-  if (!its_namespace) return fail_errno(kStep, "SIOCGSKNS");
-  auto id = namespace_id(its_namespace.get());
-  if (!id) return std::unexpected(id.error());
-  if (*id != where) {
-    return fail(Code::kInvalid, kStep,
-                "the socket is in net:[" + std::to_string(id->inode) + "], not in net:[" +
-                    std::to_string(where.inode) + "]");
-  }
+  auto checked = check_netlink_socket(socket.get(), {NETLINK_ROUTE, "rtnetlink", kStep}, where);
+  if (!checked) return std::unexpected(checked.error());
   return wrap(std::move(socket));
 }
 

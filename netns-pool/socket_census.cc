@@ -2,14 +2,13 @@
 
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
-#include <linux/sockios.h>
 #include <linux/unix_diag.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
-#include <string>
+
+#include "netns-pool/netlink_socket.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -19,12 +18,6 @@ namespace sock::netns {
 namespace {
 
 constexpr const char* kStep = "census of a network namespace";
-
-bool has_option(int socket, int option, int wanted) {
-  int value = -1;
-  socklen_t size = sizeof value;
-  return ::getsockopt(socket, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
-}
 
 struct UnixQuestion {
   nlmsghdr header;
@@ -40,19 +33,8 @@ Result<Fd> SocketCensus::open() {
 }
 
 Result<SocketCensus> SocketCensus::adopt(Fd socket, const NamespaceId& where) {
-  if (!has_option(socket.get(), SO_DOMAIN, AF_NETLINK) ||
-      !has_option(socket.get(), SO_PROTOCOL, NETLINK_SOCK_DIAG)) {
-    return fail(Code::kInvalid, kStep, "the descriptor is no sock_diag socket");
-  }
-  const Fd its_namespace(::ioctl(socket.get(), SIOCGSKNS));
-  if (!its_namespace) return fail_errno(kStep, "SIOCGSKNS");
-  auto id = namespace_id(its_namespace.get());
-  if (!id) return std::unexpected(id.error());
-  if (*id != where) {
-    return fail(Code::kInvalid, kStep,
-                "the socket is in net:[" + std::to_string(id->inode) + "], not in net:[" +
-                    std::to_string(where.inode) + "]");
-  }
+  auto checked = check_netlink_socket(socket.get(), {NETLINK_SOCK_DIAG, "sock_diag", kStep}, where);
+  if (!checked) return std::unexpected(checked.error());
   SocketCensus census;
   census.socket_ = std::move(socket);
   return census;

@@ -1,8 +1,6 @@
 #include "manager/calls/attach_warmer.h"
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
@@ -12,20 +10,16 @@ namespace asio = boost::asio;
 
 AttachWarmer::AttachWarmer(asio::any_io_executor executor, Worker& worker,
                            std::function<Result<>()> move)
-    : executor_(std::move(executor)),
-      worker_(worker),
-      move_(std::move(move)),
-      pause_(executor_),
-      ended_(executor_, Clock::time_point::max()) {}
+    : worker_(worker), move_(std::move(move)), pause_(executor), work_(std::move(executor)) {}
 
 void AttachWarmer::note_miss() {
   until_ = Clock::now() + kWarm;
   if (std::exchange(at_work_, true)) return;
-  asio::co_spawn(executor_, keep_warm(), asio::detached);
+  work_.run(keep_warm());
 }
 
 asio::awaitable<void> AttachWarmer::keep_warm() {
-  while (Clock::now() < until_) {
+  for (;;) {
     pause_.expires_after(kPeriod);
     auto ignored = co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
     (void)ignored;
@@ -35,16 +29,12 @@ asio::awaitable<void> AttachWarmer::keep_warm() {
     if (!moved) break;
   }
   at_work_ = false;
-  ended_.cancel();
 }
 
 asio::awaitable<void> AttachWarmer::stop() {
   until_ = {};
   pause_.cancel();
-  while (at_work_) {
-    auto ignored = co_await ended_.async_wait(asio::as_tuple(asio::use_awaitable));
-    (void)ignored;
-  }
+  (void)co_await work_.wait(Clock::time_point::max());
 }
 
 }  // namespace sock::manager

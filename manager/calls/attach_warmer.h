@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "manager/background.h"
 #include "manager/worker.h"
 
 namespace sock::manager {
@@ -38,13 +39,12 @@ class AttachWarmer {
  private:
   [[nodiscard]] boost::asio::awaitable<void> keep_warm();
 
-  boost::asio::any_io_executor executor_;
   Worker& worker_;
   std::function<Result<>()> move_;
   Clock::time_point until_;
   bool at_work_ = false;
   boost::asio::steady_timer pause_;
-  boost::asio::steady_timer ended_;  ///< cancelled when no move is going on any more
+  Background work_;
 };
 
 }  // namespace sock::manager

@@ -2,10 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 namespace sock::manager {
 
@@ -26,7 +24,7 @@ SlotStock::SlotStock(asio::any_io_executor executor, SlotStockOptions options,
       warmer_(executor_, cgroup_worker,
               [&cgroups, helper = keeper.pid()] { return cgroups.attach_service(helper); }),
       attach_after_birth_(cgroups.layout() != sandbox::CgroupLayout::kV2),
-      refilled_(executor_, Clock::time_point::max()) {}
+      refills_(executor_) {}
 
 std::uint32_t SlotStock::host_uid(const Slot& slot) const { return keeper_.id_base() + slot.uid; }
 
@@ -70,7 +68,7 @@ asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::take() {
 void SlotStock::refill() {
   if (refilling_ || stopping_ || slots_.size() >= options_.stock) return;
   refilling_ = true;
-  asio::co_spawn(executor_, refill_loop(), asio::detached);
+  refills_.run(refill_loop());
 }
 
 asio::awaitable<void> SlotStock::refill_loop() {
@@ -83,7 +81,6 @@ asio::awaitable<void> SlotStock::refill_loop() {
     slots_.push_back(std::move(*slot));
   }
   refilling_ = false;
-  refilled_.cancel();
 }
 
 asio::awaitable<Obituary> SlotStock::bury(std::unique_ptr<Slot> slot, Process clone, Haste haste) {
@@ -92,10 +89,7 @@ asio::awaitable<Obituary> SlotStock::bury(std::unique_ptr<Slot> slot, Process cl
 
 asio::awaitable<void> SlotStock::stop() {
   stopping_ = true;
-  while (refilling_) {
-    auto ignored = co_await refilled_.async_wait(asio::as_tuple(asio::use_awaitable));
-    (void)ignored;
-  }
+  (void)co_await refills_.wait(Clock::time_point::max());
   for (auto& slot : slots_) {
     asio::co_spawn(executor_, bury(std::move(slot), Process(), Haste::kCallerWaits),
                    asio::detached);

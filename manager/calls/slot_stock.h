@@ -2,12 +2,12 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <deque>
 #include <memory>
 
 #include "base/process.h"
+#include "manager/background.h"
 #include "manager/calls/attach_warmer.h"
 #include "manager/calls/cgroup_stock.h"
 #include "manager/calls/slot.h"
@@ -82,7 +82,7 @@ class SlotStock {
   bool attach_after_birth_;
   std::deque<std::unique_ptr<Slot>> slots_;
   bool refilling_ = false;
-  boost::asio::steady_timer refilled_;  ///< cancelled when a refill is over
+  Background refills_;
   bool stopping_ = false;
 };
 

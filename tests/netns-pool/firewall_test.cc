@@ -12,6 +12,7 @@ namespace {
 using testing::ask;
 using testing::make_namespace;
 using testing::NatTest;
+using testing::ruleset;
 using testing::send_frame;
 using testing::Sniffer;
 using testing::to_v4;

@@ -67,17 +67,8 @@ class NatTest : public ::testing::Test {
   /// Everything configured in the host: links, addresses, routes, neighbours, rules.
   [[nodiscard]] std::string state() const { return world_->state_of_host() + ruleset(); }
 
-  [[nodiscard]] static std::string ruleset() {
-    auto nftables = Nftables::open();
-    if (!nftables) return nftables.error().describe();
-    auto listed = nftables->list("list ruleset");
-    return listed ? *listed : listed.error().describe();
-  }
-
   InstanceName name_ = InstanceName::parse("test").value();
-  AddressPlan plan_ = AddressPlan::create(boost::asio::ip::make_network_v4("10.231.0.0/16"),
-                                          boost::asio::ip::make_network_v6("fd53:1::/64"))
-                          .value();
+  AddressPlan plan_ = address_plan();
   std::unique_ptr<World> world_;
   std::string before_;
   std::unique_ptr<Rtnetlink> host_;

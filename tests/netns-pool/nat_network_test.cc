@@ -36,13 +36,6 @@ std::string verdict() {
   return verified ? "" : verified.error().detail;
 }
 
-std::string ruleset() {
-  auto nftables = Nftables::open();
-  if (!nftables) return nftables.error().describe();
-  auto listed = nftables->list("list ruleset");
-  return listed ? *listed : listed.error().describe();
-}
-
 class NatNetworkTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -72,13 +65,9 @@ class NatNetworkTest : public ::testing::Test {
     pool_ = std::move(*pool);
   }
 
-  Netns lease() {
-    auto netns = loop_.run(pool_->lease());
-    EXPECT_TRUE(netns) << netns.error().describe();
-    return netns ? std::move(*netns) : Netns();
-  }
+  Netns lease() { return testing::lease(loop_, *pool_); }
 
-  [[nodiscard]] std::string state() const { return world_->state_of_host() + ruleset(); }
+  [[nodiscard]] std::string state() const { return world_->state_of_host() + testing::ruleset(); }
 
   void remove() {
     const auto removed = NatNetwork::remove(options_.name);

@@ -53,9 +53,7 @@ class SandboxLinkTest : public ::testing::Test {
   }
 
   InstanceName name_ = InstanceName::parse("test").value();
-  AddressPlan plan_ = AddressPlan::create(boost::asio::ip::make_network_v4("10.231.0.0/16"),
-                                          boost::asio::ip::make_network_v6("fd53:1::/64"))
-                          .value();
+  AddressPlan plan_ = testing::address_plan();
   std::unique_ptr<World> world_;
   std::string before_;
   std::unique_ptr<Rtnetlink> host_;

@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/process.h"
+#include "netns-pool/netns_pool.h"
 
 namespace sock::netns::testing {
 
@@ -124,6 +125,13 @@ class DeathWatch {
   int next_id_ = 0;
   std::set<int> alive_;
 };
+
+/// A namespace from the pool; an empty one, and a test failure, when there is none.
+[[nodiscard]] inline Netns lease(Loop& loop, NetnsPool& pool) {
+  auto netns = loop.run(pool.lease());
+  EXPECT_TRUE(netns) << netns.error().describe();
+  return netns ? std::move(*netns) : Netns();
+}
 
 /// Why network namespaces cannot be made here; empty when they can.
 [[nodiscard]] std::string missing_rights();

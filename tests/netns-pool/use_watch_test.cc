@@ -92,11 +92,7 @@ class UseWatchTest : public ::testing::Test {
     pool_ = std::move(*pool);
   }
 
-  Netns lease() {
-    auto netns = loop_.run(pool_->lease());
-    EXPECT_TRUE(netns) << netns.error().describe();
-    return netns ? std::move(*netns) : Netns();
-  }
+  Netns lease() { return testing::lease(loop_, *pool_); }
 
   /// Runs `body` in the namespace as a process of the watched group, which is dead afterwards.
   void live_in(const Netns& netns, const Body& body) {

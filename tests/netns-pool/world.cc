@@ -26,6 +26,7 @@
 
 #include "base/file.h"
 #include "netns-pool/link_requests.h"
+#include "netns-pool/nftables.h"
 
 namespace sock::netns::testing {
 
@@ -403,6 +404,19 @@ std::string World::state_of_host() const {
         socket.get(), [](auto* it) { return rtnl_neigh_get_state(it) == NUD_PERMANENT; });
   });
   return text;
+}
+
+std::string ruleset() {
+  auto nftables = Nftables::open();
+  if (!nftables) return nftables.error().describe();
+  auto listed = nftables->list("list ruleset");
+  return listed ? *listed : listed.error().describe();
+}
+
+AddressPlan address_plan() {
+  return AddressPlan::create(boost::asio::ip::make_network_v4("10.231.0.0/16"),
+                             boost::asio::ip::make_network_v6("fd53:1::/64"))
+      .value();
 }
 
 }  // namespace sock::netns::testing

@@ -101,4 +101,10 @@ class World {
   std::unique_ptr<Servers> host_servers_;
 };
 
+/// All nftables rules of the caller's namespace.
+[[nodiscard]] std::string ruleset();
+
+/// The prefixes that tests give their sandboxes.
+[[nodiscard]] AddressPlan address_plan();
+
 }  // namespace sock::netns::testing
