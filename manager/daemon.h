@@ -18,7 +18,7 @@
 #include "manager/settings/config.h"
 #include "manager/state/ledger.h"
 #include "manager/state/stats_segment.h"
-#include "manager/worker.h"
+#include "base/worker.h"
 #include "netns-pool/netns_pool.h"
 #include "pkgcache/catalogue.h"
 #include "pkgcache/plan.h"

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "manager/background.h"
-#include "manager/worker.h"
+#include "base/worker.h"
 
 namespace sock::manager {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "manager/worker.h"
+#include "base/worker.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/cgroup_pool.h"
 #include "sandbox/limits.h"

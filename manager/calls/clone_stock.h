@@ -11,7 +11,7 @@
 #include "manager/calls/clone.h"
 #include "manager/calls/stock_budget.h"
 #include "manager/calls/stock_gate.h"
-#include "manager/calls/stock_target.h"
+#include "base/stock_target.h"
 
 namespace sock::manager {
 

@@ -13,7 +13,7 @@
 #include "manager/calls/clone_stock.h"
 #include "manager/calls/code_cache.h"
 #include "manager/calls/heat.h"
-#include "manager/worker.h"
+#include "base/worker.h"
 #include "zygote/recorder.h"
 
 namespace sock::manager {

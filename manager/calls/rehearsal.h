@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "manager/calls/slot_stock.h"
-#include "manager/worker.h"
+#include "base/worker.h"
 #include "zygote/zygote.h"
 
 namespace sock::manager {

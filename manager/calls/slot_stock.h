@@ -14,7 +14,7 @@
 #include "manager/calls/uid_pool.h"
 #include "manager/calls/undertaker.h"
 #include "manager/state/ledger.h"
-#include "manager/worker.h"
+#include "base/worker.h"
 #include "netns-pool/netns_pool.h"
 #include "sandbox/cgroup_pool.h"
 #include "sandbox/keeper.h"

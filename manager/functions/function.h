@@ -7,13 +7,12 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "manager/functions/network.h"
+#include "netns-pool/egress.h"
 #include "pkgcache/package.h"
 #include "sandbox/limits.h"
 
 namespace sock::manager {
-
-/// Which network a function's sandboxes join.
-enum class Network { kNone };
 
 /// What the deployer asked for, after defaults and caps; everything `describe` shows.
 struct FunctionSpec {
@@ -24,6 +23,7 @@ struct FunctionSpec {
   sandbox::Limits limits;
   Millis timeout{30'000};  ///< wall-clock time of one call
   Network network = Network::kNone;
+  netns::Egress egress;  ///< with kNat
   std::map<std::string, std::string> environment;
   std::uint32_t keep_ready = 0;  ///< parked clones kept whatever the demand
 };

@@ -31,6 +31,8 @@ std::string_view network_name(Network network) {
   switch (network) {
     case Network::kNone:
       return "none";
+    case Network::kNat:
+      return "nat";
   }
   return "none";
 }

@@ -1,9 +1,9 @@
-#include "manager/calls/stock_target.h"
+#include "base/stock_target.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace sock::manager {
+namespace sock {
 
 namespace {
 
@@ -70,4 +70,4 @@ std::uint32_t StockTarget::wanted(Clock::time_point now) {
   return level_;
 }
 
-}  // namespace sock::manager
+}  // namespace sock

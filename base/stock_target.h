@@ -4,9 +4,9 @@
 
 #include "base/clock.h"
 
-namespace sock::manager {
+namespace sock {
 
-/// How many clones a stock should hold, from the calls it sees. Quick to grow, slow to shrink: a
+/// How many things a stock should hold ready, from the demand it sees: parked clones, network namespaces. Quick to grow, slow to shrink: a
 /// clone too many costs memory, a clone too few costs a caller milliseconds.
 ///
 /// What is wanted is what is taken while a clone is being made, with headroom, and on top what a
@@ -52,4 +52,4 @@ class StockTarget {
   Clock::time_point next_step_{};  ///< of shrinking
 };
 
-}  // namespace sock::manager
+}  // namespace sock

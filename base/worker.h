@@ -10,7 +10,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace sock::manager {
+namespace sock {
 
 /// One thread for one kind of slow work (cgroup writes, disk). The event loop sends it a function
 /// and awaits the value; functions run one after another, so what only they touch needs no lock.
@@ -44,4 +44,4 @@ class Worker {
   boost::asio::thread_pool pool_;
 };
 
-}  // namespace sock::manager
+}  // namespace sock

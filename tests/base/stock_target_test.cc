@@ -1,8 +1,8 @@
-#include "manager/calls/stock_target.h"
+#include "base/stock_target.h"
 
 #include <gtest/gtest.h>
 
-namespace sock::manager {
+namespace sock {
 namespace {
 
 using std::chrono::seconds;
@@ -132,4 +132,4 @@ TEST_F(StockTargetTest, TheMinimumWinsOverTheMaximum) {
 }
 
 }  // namespace
-}  // namespace sock::manager
+}  // namespace sock
