@@ -6,8 +6,9 @@
 
 namespace sock {
 
-/// How many things a stock should hold ready, from the demand it sees: parked clones, network namespaces. Quick to grow, slow to shrink: a
-/// clone too many costs memory, a clone too few costs a caller milliseconds.
+/// How many things a stock should hold ready, from the demand it sees: parked clones, network
+/// namespaces. Quick to grow, slow to shrink: a clone too many costs memory, a clone too few costs
+/// a caller milliseconds.
 ///
 /// What is wanted is what is taken while a clone is being made, with headroom, and on top what a
 /// burst takes at once, which grows with the square root of the rate as chance does. Where that
@@ -31,6 +32,8 @@ class StockTarget {
 
   /// Clones to hold now.
   [[nodiscard]] std::uint32_t wanted(Clock::time_point now);
+  /// The latest answer of wanted(), or what a miss has made of it.
+  [[nodiscard]] std::uint32_t level() const { return level_; }
 
   /// Calls a second, over the last few seconds.
   [[nodiscard]] double rate(Clock::time_point now) const;

@@ -586,9 +586,7 @@ void Daemon::update_gauges() {
     }
   }
   metrics_.set_zygotes(zygotes);
-  const auto netns = netns_->stats();
-  metrics_.set_netns({netns.ready, netns.low, netns.high, netns.leases, netns.builds, netns.misses,
-                      netns.returned, netns.burned, netns.destroyed, netns.failures});
+  metrics_.set_netns("none", netns_->stats());
 }
 
 }  // namespace sock::manager

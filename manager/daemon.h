@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/worker.h"
 #include "manager/background.h"
 #include "manager/calls/admission.h"
 #include "manager/calls/call_history.h"
@@ -18,7 +19,6 @@
 #include "manager/settings/config.h"
 #include "manager/state/ledger.h"
 #include "manager/state/stats_segment.h"
-#include "base/worker.h"
 #include "netns-pool/netns_pool.h"
 #include "pkgcache/catalogue.h"
 #include "pkgcache/plan.h"

@@ -61,7 +61,6 @@ struct Metrics::Impl {
 
   Histogram& phase(const char* name) { return durations.Add({{"phase", name}}, kBuckets); }
   Gauge& sandbox(const char* state) { return sandboxes.Add({{"state", state}}); }
-  Gauge& pool(const char* state) { return netns.Add({{"state", state}}); }
   Counter& invocations_of(const CallRecord& call);
 
   prometheus::Registry registry;
@@ -75,6 +74,8 @@ struct Metrics::Impl {
       family<Gauge>("sock_zygote_memory_bytes", "Memory of zygotes by the packages they hold");
   Family<Gauge>& netns =
       family<Gauge>("sock_netns_pool", "Network namespaces: ready, limits, totals since the start");
+  Family<Counter>& netns_burned =
+      family<Counter>("sock_netns_burned_total", "Used network namespaces destroyed, by reason");
   Family<Gauge>& queue_family = family<Gauge>("sock_queue_depth", "Calls that wait for admission");
   Family<Counter>& rejections =
       family<Counter>("sock_rejected_total", "Calls that were turned away");
@@ -87,16 +88,6 @@ struct Metrics::Impl {
   Gauge& parked = sandbox("parked");
   Gauge& running = sandbox("running");
   Gauge& dying = sandbox("dying");
-  Gauge& pool_ready = pool("ready");
-  Gauge& pool_low = pool("low");
-  Gauge& pool_high = pool("high");
-  Gauge& pool_leases = pool("leases_total");
-  Gauge& pool_builds = pool("builds_total");
-  Gauge& pool_misses = pool("misses_total");
-  Gauge& pool_returned = pool("returned_total");
-  Gauge& pool_burned = pool("burned_total");
-  Gauge& pool_destroyed = pool("destroyed_total");
-  Gauge& pool_failures = pool("failures_total");
   Gauge& queue_depth = queue_family.Add({});
 
   struct ZygoteGauges {
@@ -175,17 +166,31 @@ void Metrics::set_zygotes(std::span<const Zygote> zygotes) {
   }
 }
 
-void Metrics::set_netns(const Netns& netns) {
-  impl_->pool_ready.Set(static_cast<double>(netns.ready));
-  impl_->pool_low.Set(static_cast<double>(netns.low));
-  impl_->pool_high.Set(static_cast<double>(netns.high));
-  impl_->pool_leases.Set(static_cast<double>(netns.leases));
-  impl_->pool_builds.Set(static_cast<double>(netns.builds));
-  impl_->pool_misses.Set(static_cast<double>(netns.misses));
-  impl_->pool_returned.Set(static_cast<double>(netns.returned));
-  impl_->pool_burned.Set(static_cast<double>(netns.burned));
-  impl_->pool_destroyed.Set(static_cast<double>(netns.destroyed));
-  impl_->pool_failures.Set(static_cast<double>(netns.failures));
+void Metrics::set_netns(std::string_view network, const netns::PoolStats& stats) {
+  const std::string of(network);
+  // Adding what is there already gives it back.
+  const auto set = [&](const char* state, std::uint64_t value) {
+    impl_->netns.Add({{"class", of}, {"state", state}}).Set(static_cast<double>(value));
+  };
+  set("ready", stats.ready);
+  set("kept", stats.kept);
+  set("leased", stats.leased);
+  set("target", stats.target);
+  set("low", stats.low);
+  set("high", stats.high);
+  set("most", stats.most);
+  set("leases_total", stats.leases);
+  set("builds_total", stats.builds);
+  set("misses_total", stats.misses);
+  set("returned_total", stats.returned);
+  set("burned_total", stats.burned);
+  set("destroyed_total", stats.destroyed);
+  set("failures_total", stats.failures);
+  set("full_total", stats.full);
+  for (const auto& [reason, count] : stats.burns) {
+    Counter& counter = impl_->netns_burned.Add({{"class", of}, {"reason", reason}});
+    counter.Increment(static_cast<double>(count) - counter.Value());
+  }
 }
 
 void Metrics::set_queue_depth(std::uint64_t waiting) {

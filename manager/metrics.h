@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "manager/calls/call.h"
+#include "netns-pool/netns_pool.h"
 
 namespace sock::manager {
 
@@ -15,7 +16,9 @@ namespace sock::manager {
 ///   sock_invocation_duration_seconds{phase}         queue, create, init, run, total
 ///   sock_sandboxes{state}                           parked, running, dying
 ///   sock_zygotes{packages}, sock_zygote_memory_bytes{packages}
-///   sock_netns_pool{state}                          ready, low, high and running totals
+///   sock_netns_pool{class,state}                    ready, kept, leased, target, low, high, most
+///                                                   and totals since the start: leases_total, …
+///   sock_netns_burned_total{class,reason}           used namespaces that were not handed on
 ///   sock_queue_depth
 ///   sock_rejected_total{reason}
 /// The number of label values is bounded: those beyond it count as "other". Not thread safe.
@@ -50,19 +53,8 @@ class Metrics {
   /// longer named disappear.
   void set_zygotes(std::span<const Zygote> zygotes);
 
-  struct Netns {
-    std::uint64_t ready = 0;
-    std::uint64_t low = 0;
-    std::uint64_t high = 0;
-    std::uint64_t leases = 0;  ///< ever, as are the following
-    std::uint64_t builds = 0;
-    std::uint64_t misses = 0;
-    std::uint64_t returned = 0;
-    std::uint64_t burned = 0;
-    std::uint64_t destroyed = 0;
-    std::uint64_t failures = 0;
-  };
-  void set_netns(const Netns& netns);
+  /// Of one network class, "none" or "nat".
+  void set_netns(std::string_view network, const netns::PoolStats& stats);
 
   void set_queue_depth(std::uint64_t waiting);
 

@@ -34,7 +34,10 @@ std::string_view advice(const BuildReply& reply) {
   if (reply.step == BuildStep::kVerifyLinks && reply.error == 0) {
     return " (if a tunnel module put it there: sysctl net.core.fb_tunnels_only_for_init_net=2)";
   }
-  if (reply.error == ENOSPC) return " (see sysctl user.max_net_namespaces)";
+  if (reply.error == ENOSPC) {
+    return " (as many exist, or are being taken apart by the kernel, as sysctl "
+           "user.max_net_namespaces allows)";
+  }
   return "";
 }
 
@@ -101,6 +104,7 @@ Result<std::unique_ptr<BuilderProcess>> BuilderProcess::start(const asio::any_io
   if (options.user_namespace >= 0) {
     spec.args = {kJoinUserFlag};
     spec.fds.push_back(options.user_namespace);
+    if (options.most > 0) spec.args.push_back(std::to_string(options.most));
   }
   auto process = spawn(spec);
   if (!process) return std::unexpected(process.error());

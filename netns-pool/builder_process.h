@@ -22,6 +22,9 @@ namespace sock::netns {
 struct BuilderOptions {
   std::string program;      ///< path of sock-netns
   int user_namespace = -1;  ///< pidfd of the namespace's holder, borrowed; -1: stay in ours
+  /// Most network namespaces that the user namespace may own, those that the kernel is still taking
+  /// apart included (user.max_net_namespaces there; namespaces(7)); 0: as it is.
+  std::uint32_t most = 0;
   std::function<Result<>(pid_t)> place;  ///< puts the process into a cgroup; may be empty
 };
 

@@ -18,6 +18,11 @@ void LiveNamespaces::release(std::uint64_t inode) {
   inodes_.erase(inode);
 }
 
+bool LiveNamespaces::contains(std::uint64_t inode) const {
+  const std::lock_guard lock(mutex_);
+  return inodes_.contains(inode);
+}
+
 void Netns::Release::operator()(const std::uint64_t* inode) const {
   live->release(*inode);
   delete inode;
@@ -77,5 +82,12 @@ Result<> Netns::take_route(Fd socket) {
 }
 
 bool Netns::as_built() { return use_.untouched() && census_.no_unix_socket().value_or(false); }
+
+std::vector<int> Netns::sockets() const {
+  std::vector<int> sockets;
+  if (census_.valid()) sockets.push_back(census_.fd());
+  if (route_) sockets.push_back(route_->fd());
+  return sockets;
+}
 
 }  // namespace sock::netns

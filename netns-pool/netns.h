@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_set>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -22,9 +23,10 @@ class LiveNamespaces {
   /// False when it is in use already.
   [[nodiscard]] bool claim(std::uint64_t inode);
   void release(std::uint64_t inode);
+  [[nodiscard]] bool contains(std::uint64_t inode) const;
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::unordered_set<std::uint64_t> inodes_;
 };
 
@@ -61,6 +63,9 @@ class Netns {
 
   /// To configure the namespace from outside; null when there was no take_route(). Borrowed.
   [[nodiscard]] Rtnetlink* route() { return route_ ? &*route_ : nullptr; }
+
+  /// Our own sockets in the namespace, for an Inspector. Borrowed.
+  [[nodiscard]] std::vector<int> sockets() const;
 
   /// For setns(2) and SCM_RIGHTS; -1 when empty. Borrowed.
   [[nodiscard]] int fd() const { return fd_.get(); }

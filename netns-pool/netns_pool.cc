@@ -5,19 +5,19 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <deque>
 #include <utility>
-#include <vector>
 
-#include "netns-pool/back_off.h"
-#include "netns-pool/builder_process.h"
+#include "base/stock_target.h"
+#include "base/worker.h"
+#include "netns-pool/builder_crew.h"
+#include "netns-pool/inspector.h"
+#include "netns-pool/kept_namespaces.h"
 #include "netns-pool/namespace_id.h"
 #include "netns-pool/recent_median.h"
-#include "netns-pool/wire.h"
 
 namespace sock::netns {
 
@@ -25,12 +25,13 @@ namespace asio = boost::asio;
 
 namespace {
 
-// Small, so that a burst of answers never holds the loop for long.
-constexpr std::size_t kBatch = 4;
-static_assert(kBatch <= kMaxBatch);
+// So that a helper is not woken for every single lease.
+constexpr std::size_t kRefill = 4;
 
-constexpr Millis kReapPatience{5000};
-constexpr Millis kStopPatience{10000};
+/// How long one is kept for an owner who does not come back.
+constexpr Millis kKeep{60'000};
+
+constexpr Millis kStopPatience{10'000};
 
 /// A lease in the queue; the timer's end or cancellation wakes it.
 struct Waiter {
@@ -40,11 +41,52 @@ struct Waiter {
   std::optional<Result<Netns>> outcome;
 };
 
+/// How a namespace was built, and how to look what has become of it.
+struct Inspected {
+  Inspector inspector;
+  Inventory as_built;
+};
+
+/// What the pool knows of a namespace, wherever that is.
+struct Record {
+  NetnsView view;
+  std::shared_ptr<Inspected> inspected;  ///< null unless it may be kept; for the inspector's thread
+};
+
+/// Both for the inspector's thread.
+Result<std::shared_ptr<Inspected>> begin_inspection(int netns, const std::vector<int>& known) {
+  auto inspector = Inspector::open(netns, known);
+  if (!inspector) return std::unexpected(inspector.error());
+  auto as_built = inspector->take();
+  if (!as_built) return std::unexpected(as_built.error());
+  return std::make_shared<Inspected>(std::move(*inspector), std::move(*as_built));
+}
+
+Result<std::optional<Difference>> inspect(Inspected& inspected) {
+  if (auto forgot = inspected.inspector.forget_peers(); !forgot) {
+    return std::unexpected(forgot.error());
+  }
+  auto now = inspected.inspector.take();
+  if (!now) return std::unexpected(now.error());
+  return difference(inspected.as_built, *now);
+}
+
+CrewOptions crew_options(const PoolOptions& options) {
+  return {.helper = {.program = options.helper,
+                     .user_namespace = options.user_namespace,
+                     .most = options.most,
+                     .place = options.place_helper},
+          .helpers = options.builders,
+          .furnish = options.furnish,
+          .timeout = options.build_timeout};
+}
+
 }  // namespace
 
 /// All of the pool. Coroutines take it by shared_ptr, as their first parameter, so that it
 /// outlives them whatever becomes of the NetnsPool.
-class NetnsPool::State : public std::enable_shared_from_this<State> {
+class NetnsPool::State final : public BuilderCrew::Client,
+                               public std::enable_shared_from_this<State> {
  public:
   using Self = std::shared_ptr<State>;
 
@@ -53,61 +95,77 @@ class NetnsPool::State : public std::enable_shared_from_this<State> {
       : executor_(std::move(executor)),
         options_(std::move(options)),
         owner_(owner),
-        pause_timer_(executor_),
+        target_(static_cast<std::uint32_t>(options_.low),
+                static_cast<std::uint32_t>(options_.high)),
+        kept_(options_.high),
+        crew_(std::make_shared<BuilderCrew>(executor_, crew_options(options_))),
         stock_changed_(executor_),
-        finished_(executor_) {
+        settled_(executor_) {
     // Never to be accepted as a sandbox's, even if the user namespaces agree.
     (void)live_->claim(own_network);
+    if (options_.keep_for_owner) inspector_.emplace();
   }
 
   static asio::awaitable<Result<>> fill(Self self);
-  static asio::awaitable<Result<Netns>> lease(Self self);
+  static asio::awaitable<Result<Netns>> lease(Self self, std::string owner);
   static asio::awaitable<void> stop(Self self);
   void shutdown();
-  void give_back(Netns netns);
+  void give_back(Netns netns, std::string owner);
   void retire(Netns netns);
+  void tick();
+  [[nodiscard]] bool keeps_for(std::string_view owner) const { return kept_.contains(owner); }
   [[nodiscard]] PoolStats stats() const;
+  [[nodiscard]] std::vector<NetnsView> list() const;
 
  private:
-  static asio::awaitable<void> supervise(Self self);
-  static asio::awaitable<Error> serve_answers(Self self);
+  std::size_t wanted() override;
+  Result<> built(BuildAnswer answer) override;
+  void failed(const Error& error) override;
+  void lost(const Error& error) override;
 
-  [[nodiscard]] Clock::time_point next_deadline() const;
-  void request_builds();
-  void request_builds_soon();
-  [[nodiscard]] Result<> accept(BuildAnswer answer);
+  static asio::awaitable<void> furnish(Self self, Netns netns, Micros building);
+  static asio::awaitable<void> clean(Self self, Netns netns, std::string owner);
+  [[nodiscard]] static asio::awaitable<Result<>> link_and_look(Self self, Netns& netns);
+  [[nodiscard]] static asio::awaitable<std::string> stain_of(Self self, Netns& netns);
+  [[nodiscard]] Result<Netns> adopt(BuildAnswer answer);
+  [[nodiscard]] bool room() const { return stock_.size() < options_.high || !waiters_.empty(); }
+  Netns handed(Netns netns, std::string owner);
+  void take_back(Netns netns);
+  void put_in_stock(Netns netns, Micros took);
   enum class End { kFront, kBack };  ///< of the stock
   void hand_out(Netns netns, End end);
   void fail_front_waiter(const Error& error);
   void record_failure(const Error& error);
+  void burn(Netns netns, const std::string& reason);
+  void destroy(Netns netns);
+  [[nodiscard]] std::string why_none() const;
 
   const asio::any_io_executor executor_;
   const PoolOptions options_;
   const NamespaceId owner_;
   const std::shared_ptr<LiveNamespaces> live_ = std::make_shared<LiveNamespaces>();
 
+  StockTarget target_;
+  std::map<std::uint64_t, Record> records_;      // by inode
   std::deque<Netns> stock_;                      // next first
   std::deque<std::shared_ptr<Waiter>> waiters_;  // first come first; only while the stock is empty
-  std::unique_ptr<BuilderProcess> builder_;  // empty between helpers; only supervise() resets it
-  std::size_t outstanding_ = 0;              // answers the helper owes
-  Clock::time_point last_progress_{};        // latest request or answer
-  BackOff back_off_;
-  bool filling_ = true;  // from below low until high
-  bool refill_posted_ = false;
-  bool supervising_ = false;
+  KeptNamespaces kept_;
+  std::shared_ptr<BuilderCrew> crew_;
+  std::size_t furnishing_ = 0;  // built, and not in stock yet
+  std::size_t cleaning_ = 0;    // given back, and not yet known to be clean
+  bool filling_ = true;         // until the target is met
   bool stopping_ = false;
 
-  asio::steady_timer pause_timer_;
   asio::steady_timer stock_changed_;  // cancelled to wake fill()
-  asio::steady_timer finished_;       // cancelled when supervise() ends
+  asio::steady_timer settled_;        // cancelled when nothing is furnished or cleaned any more
 
   PoolStats counters_;
   RecentMedian build_us_;
+  std::optional<Worker> inspector_;  // its thread goes from namespace to namespace
 };
 
 asio::awaitable<Result<>> NetnsPool::State::fill(Self self) {
-  self->supervising_ = true;
-  asio::co_spawn(self->executor_, supervise(self), asio::detached);
+  self->crew_->start(self);
   const auto allowed = self->options_.build_timeout * (self->options_.low + 1);
   const auto deadline = Clock::now() + allowed;
   while (self->stock_.size() < self->options_.low) {
@@ -118,7 +176,8 @@ asio::awaitable<Result<>> NetnsPool::State::fill(Self self) {
     if (Clock::now() >= deadline) {
       co_return fail(Code::kTimeout, "start network namespace pool",
                      std::to_string(self->stock_.size()) + " of " +
-                         std::to_string(self->options_.low) + " namespaces were built in time");
+                         std::to_string(self->options_.low) + " namespaces were built in time" +
+                         self->why_none());
     }
     self->stock_changed_.expires_at(deadline);
     auto woken = co_await self->stock_changed_.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -127,177 +186,209 @@ asio::awaitable<Result<>> NetnsPool::State::fill(Self self) {
   co_return Result<>{};
 }
 
-asio::awaitable<Result<Netns>> NetnsPool::State::lease(Self self) {
+asio::awaitable<Result<Netns>> NetnsPool::State::lease(Self self, std::string owner) {
   if (self->stopping_) {
     co_return fail(Code::kDraining, "lease network namespace", "the pool has stopped");
   }
+  if (auto kept = self->kept_.take(owner)) {
+    co_return self->handed(std::move(*kept), std::move(owner));
+  }
   if (!self->stock_.empty()) {
+    self->target_.taken(Clock::now(), true);
     Netns netns = std::move(self->stock_.front());
     self->stock_.pop_front();
-    ++self->counters_.leases;
-    if (self->stock_.size() < self->options_.low) self->request_builds_soon();
-    co_return netns;
+    self->crew_->request_soon();
+    co_return self->handed(std::move(netns), std::move(owner));
   }
+  self->target_.taken(Clock::now(), false);
   ++self->counters_.misses;
   const auto deadline = Clock::now() + self->options_.build_timeout;
   auto waiter = std::make_shared<Waiter>(self->executor_, deadline);
   self->waiters_.push_back(waiter);
-  self->request_builds();
+  self->crew_->request();
   auto woken = co_await waiter->timer.async_wait(asio::as_tuple(asio::use_awaitable));
   (void)woken;
   // First: a timer that ran out may still find that it was served before it got its turn.
-  if (auto outcome = std::exchange(waiter->outcome, std::nullopt)) co_return std::move(*outcome);
-  std::erase(self->waiters_, waiter);
-  std::string message =
-      "none was built within " + std::to_string(self->options_.build_timeout.count()) + " ms";
-  if (!self->counters_.last_error.empty()) {
-    message += "; latest failure: " + self->counters_.last_error;
+  if (auto outcome = std::exchange(waiter->outcome, std::nullopt)) {
+    if (!*outcome) co_return std::unexpected(outcome->error());
+    co_return self->handed(std::move(**outcome), std::move(owner));
   }
-  co_return fail(Code::kRejected, "lease network namespace", std::move(message));
+  std::erase(self->waiters_, waiter);
+  co_return fail(Code::kRejected, "lease network namespace",
+                 "none was ready within " + std::to_string(self->options_.build_timeout.count()) +
+                     " ms" + self->why_none());
+}
+
+std::string NetnsPool::State::why_none() const {
+  if (!crew_->why_full().empty()) return "; " + crew_->why_full();
+  if (counters_.last_error.empty()) return "";
+  return "; latest failure: " + counters_.last_error;
+}
+
+/// What the caller of lease() gets, which is nobody else's from here on.
+Netns NetnsPool::State::handed(Netns netns, std::string owner) {
+  ++counters_.leases;
+  const auto found = records_.find(netns.inode());
+  if (found != records_.end()) {
+    found->second.view.state = NetnsView::State::kLeased;
+    found->second.view.owner = std::move(owner);
+    ++found->second.view.leases;
+  }
+  return netns;
 }
 
 asio::awaitable<void> NetnsPool::State::stop(Self self) {
   self->shutdown();
-  if (!self->supervising_) co_return;
-  self->finished_.expires_after(kStopPatience);
-  auto woken = co_await self->finished_.async_wait(asio::as_tuple(asio::use_awaitable));
-  (void)woken;
+  co_await self->crew_->finished();
+  const auto deadline = Clock::now() + kStopPatience;
+  while (self->furnishing_ + self->cleaning_ > 0 && Clock::now() < deadline) {
+    self->settled_.expires_at(deadline);
+    auto woken = co_await self->settled_.async_wait(asio::as_tuple(asio::use_awaitable));
+    (void)woken;
+  }
 }
 
 void NetnsPool::State::shutdown() {
   if (stopping_) return;
   stopping_ = true;
-  // Wakes supervise(), which may be inside builder_: the object itself is left to it.
-  if (builder_) builder_->kill();
-  pause_timer_.cancel();
+  crew_->shutdown();
   stock_changed_.cancel();
   const Error stopped{Code::kDraining, "lease network namespace", 0, "the pool has stopped"};
   while (!waiters_.empty()) fail_front_waiter(stopped);
-  counters_.destroyed += stock_.size();
-  stock_.clear();
+  for (auto& netns : std::exchange(stock_, {})) destroy(std::move(netns));
+  for (auto& netns : kept_.take_older_than(Clock::time_point::max())) destroy(std::move(netns));
+  // What it was sent ends now; nothing is sent any more.
+  if (inspector_) inspector_->join();
 }
 
-void NetnsPool::State::give_back(Netns netns) {
+void NetnsPool::State::give_back(Netns netns, std::string owner) {
   if (netns.fd() < 0) return;
-  const bool wanted = stock_.size() < options_.high || !waiters_.empty();
-  const bool usable = wanted && !stopping_ && options_.watch != nullptr;
-  if (usable && netns.as_built()) {
-    ++counters_.returned;
-    hand_out(std::move(netns), End::kFront);  // its memory is in the caches still
+  if (stopping_) return destroy(std::move(netns));
+  const bool clean_needed = options_.linker != nullptr || inspector_;
+  if (!clean_needed && options_.watch == nullptr) return burn(std::move(netns), "used");
+  if (clean_needed) {
+    ++cleaning_;
+    asio::co_spawn(executor_, clean(shared_from_this(), std::move(netns), std::move(owner)),
+                   asio::detached);
     return;
   }
-  if (usable) ++counters_.burned;
-  ++counters_.destroyed;
+  if (!netns.as_built()) return burn(std::move(netns), "used");
+  take_back(std::move(netns));
+}
+
+/// As built, or as good.
+void NetnsPool::State::take_back(Netns netns) {
+  if (!room()) return destroy(std::move(netns));
+  ++counters_.returned;
+  hand_out(std::move(netns), End::kFront);  // its memory is in the caches still
+}
+
+/// What takes longer than a look.
+asio::awaitable<void> NetnsPool::State::clean(Self self, Netns netns, std::string owner) {
+  Result<> dismissed;
+  if (self->options_.linker) dismissed = co_await self->options_.linker->dismiss(netns);
+  const bool untouched = self->options_.watch != nullptr && netns.as_built();
+  std::string stain;
+  if (!dismissed) {
+    stain = "link";
+    self->record_failure(dismissed.error());
+  } else if (!untouched) {
+    stain = "used";
+    if (!owner.empty() && !self->stopping_) stain = co_await stain_of(self, netns);
+  }
+  if (self->stopping_) {
+    self->destroy(std::move(netns));
+  } else if (!stain.empty()) {
+    self->burn(std::move(netns), stain);
+  } else if (untouched) {
+    self->take_back(std::move(netns));
+  } else if (const auto inode = netns.inode(); self->kept_.put(owner, netns, Clock::now())) {
+    ++self->counters_.returned;
+    self->records_[inode].view.state = NetnsView::State::kKept;
+  } else {
+    self->destroy(std::move(netns));
+  }
+  if (--self->cleaning_ == 0) self->settled_.cancel();
+}
+
+/// Why one that was used cannot be kept; empty when it can.
+asio::awaitable<std::string> NetnsPool::State::stain_of(Self self, Netns& netns) {
+  const auto found = self->records_.find(netns.inode());
+  if (!self->inspector_ || found == self->records_.end() || !found->second.inspected) {
+    co_return "used";
+  }
+  auto look = [inspected = found->second.inspected] { return inspect(*inspected); };
+  auto differs = co_await self->inspector_->run(look);
+  if (!differs) {
+    self->record_failure(differs.error());
+    co_return "uninspected";
+  }
+  if (!*differs) co_return "";
+  co_return std::string(to_string((*differs)->stain));
 }
 
 void NetnsPool::State::retire(Netns netns) {
-  if (netns.fd() >= 0) ++counters_.destroyed;
+  if (netns.fd() >= 0) burn(std::move(netns), "retired");
+}
+
+void NetnsPool::State::burn(Netns netns, const std::string& reason) {
+  ++counters_.burned;
+  ++counters_.burns[reason];
+  destroy(std::move(netns));
+}
+
+void NetnsPool::State::destroy(Netns netns) {
+  ++counters_.destroyed;
+  records_.erase(netns.inode());
+}
+
+void NetnsPool::State::tick() {
+  if (stopping_) return;
+  const auto now = Clock::now();
+  const std::size_t target = target_.wanted(now);
+  for (; stock_.size() > target; stock_.pop_back()) destroy(std::move(stock_.back()));
+  for (auto& netns : kept_.take_older_than(now - kKeep)) destroy(std::move(netns));
+  // Those that ended elsewhere.
+  std::erase_if(records_, [this](const auto& each) { return !live_->contains(each.first); });
+  crew_->request();
 }
 
 PoolStats NetnsPool::State::stats() const {
   PoolStats stats = counters_;
   stats.ready = stock_.size();
+  stats.kept = kept_.size();
+  stats.leased = records_.size() - stock_.size() - kept_.size();
+  stats.target = target_.level();
   stats.low = options_.low;
   stats.high = options_.high;
+  stats.most = options_.most;
+  stats.full = crew_->times_full();
   stats.build_us_p50 = build_us_.median();
   return stats;
 }
 
-/// Keeps one helper alive until the pool stops.
-asio::awaitable<void> NetnsPool::State::supervise(Self self) {
-  while (!self->stopping_) {
-    BuilderOptions options{self->options_.helper, self->options_.user_namespace,
-                           self->options_.place_helper};
-    auto started = BuilderProcess::start(self->executor_, options);
-    Error loss;
-    if (started) {
-      self->builder_ = std::move(*started);
-      loss = co_await serve_answers(self);
-      self->builder_->kill();
-      co_await self->builder_->reap(Clock::now() + kReapPatience);
-      self->builder_.reset();
-      self->outstanding_ = 0;
-    } else {
-      loss = std::move(started.error());
-    }
-    if (self->stopping_) break;
-    loss.code = Code::kInternal;  // ours, whatever it was to the socket
-    self->record_failure(loss);
-    while (!self->waiters_.empty()) self->fail_front_waiter(loss);
-    self->pause_timer_.expires_at(self->back_off_.until());
-    auto woken = co_await self->pause_timer_.async_wait(asio::as_tuple(asio::use_awaitable));
-    (void)woken;
-  }
-  self->supervising_ = false;
-  self->finished_.cancel();
+std::vector<NetnsView> NetnsPool::State::list() const {
+  std::vector<NetnsView> views;
+  views.reserve(records_.size());
+  for (const auto& [inode, record] : records_) views.push_back(record.view);
+  return views;
 }
 
-/// Asks for builds and takes in what comes, until the helper is gone or must go; returns why.
-asio::awaitable<Error> NetnsPool::State::serve_answers(Self self) {
-  for (;;) {
-    self->request_builds();
-    const auto deadline = self->next_deadline();
-    auto answer = co_await self->builder_->receive(deadline);
-    if (self->stopping_) co_return Error{};
-    if (!answer && answer.error().code == Code::kTimeout) {
-      // A request may have gone out after this wait began.
-      if (self->outstanding_ == 0 || Clock::now() < self->next_deadline()) continue;
-      co_return Error{Code::kInternal, "build network namespace", 0,
-                      "sock-netns gave no answer within " +
-                          std::to_string(self->options_.build_timeout.count()) + " ms"};
-    }
-    if (!answer) co_return std::move(answer.error());
-    auto accepted = self->accept(std::move(*answer));
-    if (!accepted) co_return std::move(accepted.error());
-  }
-}
-
-Clock::time_point NetnsPool::State::next_deadline() const {
-  if (outstanding_ > 0) return last_progress_ + options_.build_timeout;
-  if (!back_off_.over()) return back_off_.until();
-  return Clock::now() + options_.build_timeout;
-}
-
-void NetnsPool::State::request_builds() {
-  if (stopping_ || !builder_ || outstanding_ > 0 || !back_off_.over()) return;
-  if (stock_.size() < options_.low || !waiters_.empty()) filling_ = true;
-  if (stock_.size() >= options_.high && waiters_.empty()) filling_ = false;
-  if (!filling_) return;
-  const std::size_t missing = options_.high - std::min(stock_.size(), options_.high);
-  const std::size_t count = std::min(missing + waiters_.size(), kBatch);
-  // Refused only when the helper is gone, which the receiver is about to see too.
-  if (!builder_->request(count, options_.furnish)) return;
-  outstanding_ = count;
-  last_progress_ = Clock::now();
-}
-
-/// From the loop's next turn: the system call and the helper's wake-up are not the caller's.
-void NetnsPool::State::request_builds_soon() {
-  if (refill_posted_ || outstanding_ > 0) return;
-  refill_posted_ = true;
-  asio::post(executor_, [self = shared_from_this()] {
-    self->refill_posted_ = false;
-    self->request_builds();
-  });
+std::size_t NetnsPool::State::wanted() {
+  const std::size_t coming = crew_->outstanding() + furnishing_;
+  const std::size_t have = stock_.size() + coming;
+  const std::size_t target = target_.wanted(Clock::now());
+  const std::size_t missing = target > have ? target - have : 0;
+  if (missing >= std::clamp<std::size_t>(target / 4, 1, kRefill)) filling_ = true;
+  if (missing == 0) filling_ = false;
+  const std::size_t need = waiters_.size() + (filling_ ? target : 0);
+  return need > have ? need - have : 0;
 }
 
 /// An error means that the helper is not to be believed any further.
-Result<> NetnsPool::State::accept(BuildAnswer answer) {
-  if (answer.kind == BuildAnswer::Kind::kStartFailed) {
-    return std::unexpected(std::move(answer.error));
-  }
-  if (outstanding_ == 0) {
-    return fail(Code::kInvalid, "build network namespace", "sock-netns answered without a request");
-  }
-  --outstanding_;
-  last_progress_ = Clock::now();
-  if (answer.kind == BuildAnswer::Kind::kBuildFailed) {
-    record_failure(answer.error);
-    fail_front_waiter(answer.error);
-    return {};
-  }
+Result<Netns> NetnsPool::State::adopt(BuildAnswer answer) {
   auto netns = Netns::adopt(std::move(answer.descriptor), owner_, live_);
-  if (!netns) return std::unexpected(std::move(netns.error()));
+  if (!netns) return netns;
   if (netns->inode() != answer.inode) {
     return fail(Code::kInvalid, "build network namespace",
                 "sock-netns sent net:[" + std::to_string(netns->inode()) + "] as net:[" +
@@ -314,22 +405,86 @@ Result<> NetnsPool::State::accept(BuildAnswer answer) {
       return std::unexpected(std::move(watched.error()));
     }
   }
+  return netns;
+}
+
+Result<> NetnsPool::State::built(BuildAnswer answer) {
+  const auto build_us = answer.build_us;
+  auto netns = adopt(std::move(answer));
+  if (!netns) return std::unexpected(std::move(netns.error()));
+  if (stopping_) return {};
   ++counters_.builds;
-  build_us_.add(answer.build_us);
-  back_off_.succeeded();
-  hand_out(std::move(*netns), End::kBack);
+  build_us_.add(build_us);
+  Record& record = records_[netns->inode()];
+  record = {};
+  record.view.inode = netns->inode();
+  record.view.built = netns->built;
+  if (options_.linker || inspector_) {
+    ++furnishing_;
+    asio::co_spawn(executor_, furnish(shared_from_this(), std::move(*netns), Micros(build_us)),
+                   asio::detached);
+  } else {
+    put_in_stock(std::move(*netns), Micros(build_us));
+  }
   return {};
+}
+
+void NetnsPool::State::put_in_stock(Netns netns, Micros took) {
+  crew_->note_good();
+  target_.made(took);
+  hand_out(std::move(netns), End::kBack);
+}
+
+/// What a namespace gets beyond what its helper can give it, before it enters the stock.
+asio::awaitable<void> NetnsPool::State::furnish(Self self, Netns netns, Micros building) {
+  const auto begin = Clock::now();
+  auto furnished = co_await link_and_look(self, netns);
+  if (self->stopping_) {
+    self->destroy(std::move(netns));
+  } else if (!furnished) {
+    self->destroy(std::move(netns));
+    self->crew_->note_bad();
+    self->failed(furnished.error());
+  } else {
+    const auto took = building + std::chrono::duration_cast<Micros>(Clock::now() - begin);
+    self->put_in_stock(std::move(netns), took);
+  }
+  if (--self->furnishing_ == 0) self->settled_.cancel();
+  self->crew_->request_soon();
+}
+
+asio::awaitable<Result<>> NetnsPool::State::link_and_look(Self self, Netns& netns) {
+  if (self->options_.linker) {
+    auto plugged = co_await self->options_.linker->plug(netns);
+    if (!plugged) co_return plugged;
+  }
+  if (!self->inspector_ || self->stopping_) co_return Result<>{};
+  auto look = [fd = netns.fd(), known = netns.sockets()] { return begin_inspection(fd, known); };
+  auto inspected = co_await self->inspector_->run(look);
+  if (!inspected) co_return std::unexpected(inspected.error());
+  self->records_[netns.inode()].inspected = std::move(*inspected);
+  co_return Result<>{};
+}
+
+void NetnsPool::State::failed(const Error& error) {
+  record_failure(error);
+  fail_front_waiter(error);
+}
+
+void NetnsPool::State::lost(const Error& error) {
+  record_failure(error);
+  while (!crew_->alive() && !waiters_.empty()) fail_front_waiter(error);
 }
 
 void NetnsPool::State::hand_out(Netns netns, End end) {
   if (waiters_.empty()) {
+    records_[netns.inode()].view.state = NetnsView::State::kReady;
     stock_.insert(end == End::kFront ? stock_.begin() : stock_.end(), std::move(netns));
     stock_changed_.cancel();
     return;
   }
   const auto waiter = std::move(waiters_.front());
   waiters_.pop_front();
-  ++counters_.leases;
   waiter->outcome = std::move(netns);
   waiter->timer.cancel();
 }
@@ -345,7 +500,6 @@ void NetnsPool::State::fail_front_waiter(const Error& error) {
 void NetnsPool::State::record_failure(const Error& error) {
   ++counters_.failures;
   counters_.last_error = error.describe();
-  back_off_.failed();
   stock_changed_.cancel();
 }
 
@@ -363,8 +517,15 @@ Result<> check(const PoolOptions& options) {
     return invalid("low (" + std::to_string(options.low) + ") is above high (" +
                    std::to_string(options.high) + ")");
   }
+  if (options.builders == 0 || options.builders > NetnsPool::kMaxBuilders) {
+    return invalid("builders must be 1 to " + std::to_string(NetnsPool::kMaxBuilders) + ", not " +
+                   std::to_string(options.builders));
+  }
   if (options.build_timeout <= Millis{0}) return invalid("build_timeout must be positive");
   if (options.helper.empty()) return invalid("no path of sock-netns");
+  if (options.most > 0 && options.user_namespace < 0) {
+    return invalid("a bound on namespaces wants a user namespace to set it in");
+  }
   return {};
 }
 
@@ -391,10 +552,18 @@ NetnsPool::NetnsPool(std::shared_ptr<State> state) : state_(std::move(state)) {}
 NetnsPool::~NetnsPool() { state_->shutdown(); }
 
 // Not coroutines themselves: those would hold `this`, and start only when awaited.
-asio::awaitable<Result<Netns>> NetnsPool::lease() { return State::lease(state_); }
+asio::awaitable<Result<Netns>> NetnsPool::lease(std::string owner) {
+  return State::lease(state_, std::move(owner));
+}
 asio::awaitable<void> NetnsPool::stop() { return State::stop(state_); }
-void NetnsPool::give_back(Netns netns) { state_->give_back(std::move(netns)); }
+
+void NetnsPool::give_back(Netns netns, std::string owner) {
+  state_->give_back(std::move(netns), std::move(owner));
+}
 void NetnsPool::retire(Netns netns) { state_->retire(std::move(netns)); }
+void NetnsPool::tick() { state_->tick(); }
+bool NetnsPool::keeps_for(std::string_view owner) const { return state_->keeps_for(owner); }
 PoolStats NetnsPool::stats() const { return state_->stats(); }
+std::vector<NetnsView> NetnsPool::list() const { return state_->list(); }
 
 }  // namespace sock::netns

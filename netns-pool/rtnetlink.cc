@@ -123,4 +123,6 @@ Result<std::vector<LinkInfo>> Rtnetlink::links() {
   return all;
 }
 
+int Rtnetlink::fd() const { return nl_socket_get_fd(socket_.get()); }
+
 }  // namespace sock::netns

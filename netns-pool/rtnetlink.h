@@ -49,6 +49,9 @@ class Rtnetlink {
   /// All links of the namespace.
   [[nodiscard]] Result<std::vector<LinkInfo>> links();
 
+  /// Borrowed.
+  [[nodiscard]] int fd() const;
+
  private:
   /// What the kernel said to the latest request, when it refused it.
   struct Refusal {

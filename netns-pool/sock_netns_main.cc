@@ -1,6 +1,7 @@
 // sock-netns: builds network namespaces for sockd, inside the sandboxes' user namespace.
 // Protocol and descriptors: netns-pool/wire.h.
 
+#include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/file.h"
 #include "base/message.h"
 #include "netns-pool/netns_builder.h"
 #include "netns-pool/wire.h"
@@ -37,6 +39,15 @@ std::optional<BuildFailure> join_user_namespace(pid_t parent) {
   // The change of credentials has cleared the signal our starter set (PR_SET_PDEATHSIG(2const)).
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return failure(BuildStep::kParentDeath);
   if (::getppid() != parent) return BuildFailure{BuildStep::kParentDeath, ESRCH, ""};
+  return std::nullopt;
+}
+
+/// Bounds how many network namespaces the user namespace we have joined may own.
+std::optional<BuildFailure> set_most(const char* most) {
+  constexpr const char* kMost = "/proc/sys/user/max_net_namespaces";
+  if (auto set = write_control(AT_FDCWD, kMost, most); !set) {
+    return BuildFailure{BuildStep::kSettings, set.error().sys_errno, kMost};
+  }
   return std::nullopt;
 }
 
@@ -98,13 +109,16 @@ int serve(NetnsBuilder& builder) {
 
 int run(int argc, char** argv) {
   const pid_t parent = ::getppid();
-  const bool join_user = argc == 2 && std::string_view(argv[1]) == kJoinUserFlag;
+  const bool join_user = argc > 1 && argc < 4 && std::string_view(argv[1]) == kJoinUserFlag;
   if (argc > 1 && !join_user) {
-    (void)std::fprintf(stderr, "usage: sock-netns [%s] (started by sockd)\n", kJoinUserFlag);
+    (void)std::fprintf(stderr, "usage: sock-netns [%s [MOST]] (started by sockd)\n", kJoinUserFlag);
     return kUsage;
   }
   if (join_user) {
     if (auto failure = join_user_namespace(parent)) return start_failed(*failure);
+  }
+  if (argc == 3) {
+    if (auto failure = set_most(argv[2])) return start_failed(*failure);
   }
   auto builder = NetnsBuilder::create();
   if (!builder) return start_failed(builder.error());

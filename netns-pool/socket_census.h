@@ -22,6 +22,8 @@ class SocketCensus {
   [[nodiscard]] static Result<SocketCensus> adopt(Fd socket, const NamespaceId& where);
 
   [[nodiscard]] bool valid() const { return socket_.valid(); }
+  /// Borrowed; -1 when empty.
+  [[nodiscard]] int fd() const { return socket_.get(); }
 
   /// The namespace's number among all since boot (SO_NETNS_COOKIE, Linux 5.14).
   [[nodiscard]] Result<std::uint64_t> cookie() const;

@@ -12,6 +12,7 @@ namespace sock::netns {
 
 inline constexpr int kControlFd = 3;        ///< the socket
 inline constexpr int kUserNamespaceFd = 4;  ///< with kJoinUserFlag: pidfd of the namespace's holder
+/// May be followed by the most network namespaces that the user namespace may own, in decimal.
 inline constexpr char kJoinUserFlag[] = "--join-user";
 
 inline constexpr std::uint32_t kMaxBatch = 64;

@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "manager/background.h"
 #include "base/worker.h"
+#include "manager/background.h"
 
 namespace sock::manager {
 

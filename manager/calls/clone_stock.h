@@ -8,10 +8,10 @@
 #include <functional>
 #include <memory>
 
+#include "base/stock_target.h"
 #include "manager/calls/clone.h"
 #include "manager/calls/stock_budget.h"
 #include "manager/calls/stock_gate.h"
-#include "base/stock_target.h"
 
 namespace sock::manager {
 

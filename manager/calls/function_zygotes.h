@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/worker.h"
 #include "manager/background.h"
 #include "manager/calls/clone_stock.h"
 #include "manager/calls/code_cache.h"
 #include "manager/calls/heat.h"
-#include "base/worker.h"
 #include "zygote/recorder.h"
 
 namespace sock::manager {

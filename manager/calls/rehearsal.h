@@ -3,8 +3,8 @@
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 
-#include "manager/calls/slot_stock.h"
 #include "base/worker.h"
+#include "manager/calls/slot_stock.h"
 #include "zygote/zygote.h"
 
 namespace sock::manager {

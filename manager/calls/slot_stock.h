@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/process.h"
+#include "base/worker.h"
 #include "manager/background.h"
 #include "manager/calls/attach_warmer.h"
 #include "manager/calls/cgroup_stock.h"
@@ -14,7 +15,6 @@
 #include "manager/calls/uid_pool.h"
 #include "manager/calls/undertaker.h"
 #include "manager/state/ledger.h"
-#include "base/worker.h"
 #include "netns-pool/netns_pool.h"
 #include "sandbox/cgroup_pool.h"
 #include "sandbox/keeper.h"

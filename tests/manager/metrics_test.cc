@@ -114,25 +114,28 @@ TEST(Metrics, ShowsTheGauges) {
   Metrics metrics;
   metrics.set_sandboxes({.parked = 3, .running = 2, .dying = 1});
   metrics.set_queue_depth(9);
-  metrics.set_netns({.ready = 4,
-                     .low = 1,
-                     .high = 8,
-                     .leases = 100,
-                     .builds = 50,
-                     .misses = 5,
-                     .returned = 41,
-                     .burned = 3,
-                     .destroyed = 44,
-                     .failures = 6});
+  netns::PoolStats pool;
+  pool.ready = 4;
+  pool.leases = 99;
+  pool.burns = {{"socket", 2}, {"time-wait", 1}};
+  metrics.set_netns("none", pool);
+  pool.leases = 100;
+  pool.burns["socket"] = 3;
+  metrics.set_netns("none", pool);
+  metrics.set_netns("nat", {});
   EXPECT_TRUE(has_line(metrics, "sock_sandboxes{state=\"parked\"} 3")) << metrics.text();
   EXPECT_TRUE(has_line(metrics, "sock_sandboxes{state=\"running\"} 2"));
   EXPECT_TRUE(has_line(metrics, "sock_sandboxes{state=\"dying\"} 1"));
   EXPECT_TRUE(has_line(metrics, "sock_queue_depth 9"));
-  EXPECT_TRUE(has_line(metrics, "sock_netns_pool{state=\"ready\"} 4"));
-  EXPECT_TRUE(has_line(metrics, "sock_netns_pool{state=\"leases_total\"} 100"));
-  EXPECT_TRUE(has_line(metrics, "sock_netns_pool{state=\"returned_total\"} 41"));
-  EXPECT_TRUE(has_line(metrics, "sock_netns_pool{state=\"burned_total\"} 3"));
-  EXPECT_TRUE(has_line(metrics, "sock_netns_pool{state=\"failures_total\"} 6"));
+  const auto pool_line = [&](const char* network, const char* state, const char* value) {
+    return has_line(metrics, std::string("sock_netns_pool{class=\"") + network + "\",state=\"" +
+                                 state + "\"} " + value);
+  };
+  EXPECT_TRUE(pool_line("none", "ready", "4")) << metrics.text();
+  EXPECT_TRUE(pool_line("none", "leases_total", "100"));
+  EXPECT_TRUE(pool_line("nat", "ready", "0"));
+  EXPECT_TRUE(has_line(metrics, "sock_netns_burned_total{class=\"none\",reason=\"socket\"} 3"));
+  EXPECT_TRUE(has_line(metrics, "sock_netns_burned_total{class=\"none\",reason=\"time-wait\"} 1"));
 }
 
 TEST(Metrics, ZygotesComeAndGo) {

@@ -110,7 +110,7 @@ class FakeHelperTest : public ::testing::Test {
     std::string folder = (std::filesystem::temp_directory_path() / "sock-fake-XXXXXX").string();
     ASSERT_NE(::mkdtemp(folder.data()), nullptr);
     folder_ = folder;
-    options_.low = 2;
+    options_.low = 4;
     options_.high = 4;
     options_.build_timeout = Millis{300};
     options_.place_helper = [this](pid_t pid) -> Result<> {
@@ -191,7 +191,7 @@ TEST_F(FakeHelperTest, TheFakeThatDoesNotLieIsAccepted) {
   pretend("good");
   auto pool = loop_.run(NetnsPool::start(options_));
   ASSERT_TRUE(pool) << pool.error().describe();
-  EXPECT_TRUE(loop_.until([&] { return (*pool)->stats().ready == 4; }));
+  EXPECT_EQ((*pool)->stats().ready, 4U);
   EXPECT_EQ((*pool)->stats().failures, 0U);
 }
 

@@ -29,6 +29,7 @@ using testing::gone_within;
 using testing::helper_path;
 using testing::hold_user_namespace;
 using testing::kPatience;
+using testing::lease;
 using testing::Loop;
 using testing::missing_rights;
 using testing::open_descriptors;
@@ -90,15 +91,15 @@ class NetnsPoolTest : public ::testing::Test {
   std::optional<Loop> loop_;
 };
 
-TEST_F(NetnsPoolTest, FillsToLowBeforeStartReturnsAndToHighBehind) {
+TEST_F(NetnsPoolTest, FillsToLowBeforeStartReturnsAndNoFurtherWithoutDemand) {
   const Pool pool = start(options(3, 9));
   ASSERT_TRUE(pool);
-  EXPECT_GE(pool->stats().ready, 3U);
-  ASSERT_TRUE(until_ready(pool, 9));
+  EXPECT_EQ(pool->stats().ready, 3U);
   loop().settle(Millis{100});
   const auto stats = pool->stats();
-  EXPECT_EQ(stats.ready, 9U);
-  EXPECT_EQ(stats.builds, 9U);
+  EXPECT_EQ(stats.ready, 3U);
+  EXPECT_EQ(stats.target, 3U);
+  EXPECT_EQ(stats.builds, 3U);
   EXPECT_EQ(stats.low, 3U);
   EXPECT_EQ(stats.high, 9U);
   EXPECT_EQ(stats.failures, 0U) << stats.last_error;
@@ -106,24 +107,152 @@ TEST_F(NetnsPoolTest, FillsToLowBeforeStartReturnsAndToHighBehind) {
   EXPECT_GT(*stats.build_us_p50, 0);
 }
 
-TEST_F(NetnsPoolTest, RefillsOnlyBelowLow) {
-  const Pool pool = start(options(2, 5));
+TEST_F(NetnsPoolTest, RefillsWhenAQuarterIsGone) {
+  const Pool pool = start(options(8, 8));
   ASSERT_TRUE(pool);
-  ASSERT_TRUE(until_ready(pool, 5));
-  std::vector<Netns> leased;
-  for (int i = 0; i < 3; ++i) {
-    auto netns = loop().run(pool->lease());
-    ASSERT_TRUE(netns) << netns.error().describe();
-    leased.push_back(std::move(*netns));
-  }
+  const Netns first = lease(loop(), *pool);
   loop().settle(Millis{100});
-  EXPECT_EQ(pool->stats().ready, 2U);
-  EXPECT_EQ(pool->stats().builds, 5U);
-  auto netns = loop().run(pool->lease());
-  ASSERT_TRUE(netns);
-  ASSERT_TRUE(until_ready(pool, 5));
+  EXPECT_EQ(pool->stats().ready, 7U);
+  const Netns second = lease(loop(), *pool);
+  ASSERT_TRUE(until_ready(pool, 8));
+  EXPECT_EQ(pool->stats().builds, 10U);
+  EXPECT_EQ(pool->stats().leased, 2U);
   EXPECT_EQ(pool->stats().misses, 0U);
-  EXPECT_EQ(pool->stats().leases, 4U);
+  EXPECT_EQ(pool->stats().leases, 2U);
+}
+
+TEST_F(NetnsPoolTest, HoldsMoreWhereABurstFoundTooFew) {
+  const Pool pool = start(options(1, 16));
+  ASSERT_TRUE(pool);
+  std::vector<Outcome> burst;
+  for (int i = 0; i < 9; ++i) burst.push_back(lease_behind(pool));
+  ASSERT_TRUE(loop().until([&] {
+    return std::all_of(burst.begin(), burst.end(), [](auto& each) { return each->has_value(); });
+  }));
+  EXPECT_GE(pool->stats().misses, 8U);
+  EXPECT_GE(pool->stats().target, 8U);
+  // The next burst finds enough.
+  ASSERT_TRUE(until_ready(pool, pool->stats().target));
+  const auto misses = pool->stats().misses;
+  std::vector<Netns> leased;
+  for (int i = 0; i < 8; ++i) leased.push_back(lease(loop(), *pool));
+  EXPECT_EQ(pool->stats().misses, misses);
+}
+
+TEST_F(NetnsPoolTest, NeverHoldsMoreThanHigh) {
+  const Pool pool = start(options(1, 4));
+  ASSERT_TRUE(pool);
+  std::vector<Outcome> burst;
+  for (int i = 0; i < 20; ++i) burst.push_back(lease_behind(pool));
+  ASSERT_TRUE(loop().until([&] {
+    return std::all_of(burst.begin(), burst.end(), [](auto& each) { return each->has_value(); });
+  }));
+  ASSERT_TRUE(until_ready(pool, 4));
+  loop().settle(Millis{100});
+  EXPECT_EQ(pool->stats().ready, 4U);
+}
+
+TEST_F(NetnsPoolTest, OneOfSeveralHelpersMayDieUnderWaiters) {
+  auto crew = options(2, 2);
+  crew.builders = 2;
+  const Pool pool = start(std::move(crew));
+  ASSERT_TRUE(pool);
+  ASSERT_TRUE(loop().until([&] { return helpers_.size() == 2; }));
+  signal_helper(SIGSTOP);
+  std::vector<Outcome> outcomes;
+  for (int i = 0; i < 12; ++i) outcomes.push_back(lease_behind(pool));
+  // The stopped one owes some of them; the other builds those, too, once it is known to be lost.
+  loop().settle(Millis{50});
+  signal_helper(SIGKILL);
+  ASSERT_TRUE(loop().until([&] {
+    return std::all_of(outcomes.begin(), outcomes.end(), [](auto& o) { return o->has_value(); });
+  }));
+  for (const auto& outcome : outcomes) {
+    EXPECT_TRUE(**outcome) << (**outcome).error().describe();
+  }
+  EXPECT_TRUE(loop().until([&] { return pool->stats().failures == 1; }));
+}
+
+/// With a bound, in a user namespace of the test's own.
+class NetnsPoolBoundTest : public NetnsPoolTest {
+ protected:
+  /// The helper keeps one for itself.
+  static constexpr std::uint32_t kMost = 7;
+
+  Pool start_bound(Millis timeout) {
+    auto bound = options(2, 2);
+    bound.most = kMost;
+    bound.build_timeout = timeout;
+    return start(std::move(bound));
+  }
+
+  /// Leases what may exist.
+  std::vector<Netns> exhaust(const Pool& pool) {
+    std::vector<Netns> leased;
+    for (std::uint32_t i = 0; i + 1 < kMost; ++i) leased.push_back(lease(loop(), *pool));
+    return leased;
+  }
+};
+
+TEST_F(NetnsPoolBoundTest, IsBusyWhenAsManyExistAsMay) {
+  const Pool pool = start_bound(Millis{300});
+  ASSERT_TRUE(pool);
+  const auto leased = exhaust(pool);
+  const auto refused = loop().run(pool->lease());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kRejected);
+  EXPECT_NE(refused.error().describe().find("user.max_net_namespaces"), std::string::npos)
+      << refused.error().describe();
+  EXPECT_EQ(pool->stats().leased, kMost - 1);
+  EXPECT_GT(pool->stats().full, 0U);
+  EXPECT_EQ(pool->stats().failures, 0U) << pool->stats().last_error;
+}
+
+TEST_F(NetnsPoolBoundTest, ServesAWaiterWhenOneIsGone) {
+  const Pool pool = start_bound(kPatience);
+  ASSERT_TRUE(pool);
+  auto leased = exhaust(pool);
+  const Outcome waiting = lease_behind(pool);
+  ASSERT_TRUE(loop().until([&] { return pool->stats().full > 0; }));
+  EXPECT_FALSE(waiting->has_value());
+  pool->retire(std::move(leased.back()));
+  ASSERT_TRUE(loop().until([&] { return waiting->has_value(); }));
+  EXPECT_TRUE(**waiting) << (**waiting).error().describe();
+}
+
+TEST_F(NetnsPoolBoundTest, HoldsWhileTheyDieFasterThanTheKernelTakesThemApart) {
+  const Pool pool = start_bound(kPatience);
+  ASSERT_TRUE(pool);
+  for (int i = 0; i < 200; ++i) pool->retire(lease(loop(), *pool));
+  const auto stats = pool->stats();
+  EXPECT_EQ(stats.leases, 200U);
+  EXPECT_GT(stats.full, 0U) << "the kernel was never behind: the test proves nothing";
+  EXPECT_EQ(stats.failures, 0U) << stats.last_error;
+  EXPECT_EQ(stats.burns.at("retired"), 200U);
+}
+
+TEST_F(NetnsPoolTest, ListsWhatLives) {
+  const Pool pool = start(options(2, 2));
+  ASSERT_TRUE(pool);
+  auto netns = loop().run(pool->lease("hello@1"));
+  ASSERT_TRUE(netns);
+  const auto list = pool->list();
+  const auto leased = std::find_if(list.begin(), list.end(), [&](const NetnsView& view) {
+    return view.inode == netns->inode();
+  });
+  ASSERT_NE(leased, list.end());
+  EXPECT_EQ(leased->state, NetnsView::State::kLeased);
+  EXPECT_EQ(leased->owner, "hello@1");
+  EXPECT_EQ(leased->leases, 1U);
+  EXPECT_EQ(leased->built, netns->built);
+  EXPECT_EQ(
+      std::count_if(list.begin(), list.end(),
+                    [](const NetnsView& view) { return view.state == NetnsView::State::kReady; }),
+      static_cast<std::ptrdiff_t>(pool->stats().ready));
+  // One that ends elsewhere, and never comes back.
+  *netns = Netns();
+  pool->tick();
+  EXPECT_EQ(pool->stats().leased, 0U);
 }
 
 int connect_errno(const char* address, std::uint16_t port) {
@@ -193,9 +322,8 @@ TEST_F(NetnsPoolTest, LeasesAreDistinctFreshAndClosed) {
 }
 
 TEST_F(NetnsPoolTest, ExhaustedPoolCountsMissesAndServesInOrder) {
-  const Pool pool = start(options(0, 1));
+  const Pool pool = start(options(1, 1));
   ASSERT_TRUE(pool);
-  ASSERT_TRUE(until_ready(pool, 1));
   std::vector<Outcome> outcomes;
   for (int i = 0; i < 12; ++i) outcomes.push_back(lease_behind(pool));
   std::size_t served = 0;
@@ -388,7 +516,15 @@ TEST_F(NetnsPoolTest, RefusesOptionsOutOfRange) {
   nameless.helper.clear();
   auto timeless = options(1, 2);
   timeless.build_timeout = Millis{0};
-  for (auto* bad : {&crossed, &nothing, &huge, &nameless, &timeless}) {
+  auto unmanned = options(1, 2);
+  unmanned.builders = 0;
+  auto crowded = options(1, 2);
+  crowded.builders = NetnsPool::kMaxBuilders + 1;
+  auto global = options(1, 2);
+  global.user_namespace = -1;
+  global.most = 100;
+  for (auto* bad :
+       {&crossed, &nothing, &huge, &nameless, &timeless, &unmanned, &crowded, &global}) {
     auto pool = loop().run(NetnsPool::start(*bad));
     ASSERT_FALSE(pool);
     EXPECT_EQ(pool.error().code, Code::kInvalid) << pool.error().describe();
@@ -435,9 +571,8 @@ TEST_F(NetnsPoolTest, HelperThatCannotJoinAgainIsTriedAgainSlowly) {
 
 TEST_F(NetnsPoolTest, LeaseFromStockTakesNoTime) {
   constexpr std::size_t kLeases = 200;
-  const Pool pool = start(options(1, kLeases + 8));
+  const Pool pool = start(options(kLeases + 8, kLeases + 8));
   ASSERT_TRUE(pool);
-  ASSERT_TRUE(until_ready(pool, kLeases + 8));
   std::vector<Netns> leased;
   leased.reserve(kLeases);
   std::vector<std::int64_t> nanoseconds;

@@ -245,7 +245,7 @@ TEST_F(UseWatchTest, WithoutAWatchEachIsUsedOnce) {
   EXPECT_FALSE(netns.as_built());
   pool_->give_back(std::move(netns));
   EXPECT_EQ(pool_->stats().returned, 0U);
-  EXPECT_EQ(pool_->stats().burned, 0U);
+  EXPECT_EQ(pool_->stats().burned, 1U);
   EXPECT_EQ(pool_->stats().destroyed, 1U);
 }
 
