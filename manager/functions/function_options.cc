@@ -5,9 +5,9 @@
 #include <boost/json/value.hpp>
 #include <vector>
 
+#include "base/text.h"
 #include "manager/functions/handler.h"
 #include "manager/settings/option_reader.h"
-#include "manager/settings/text.h"
 #include "manager/settings/toml_document.h"
 
 namespace sock::manager {

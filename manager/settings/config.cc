@@ -11,8 +11,8 @@
 #include <limits>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "manager/functions/handler.h"
-#include "manager/settings/text.h"
 #include "manager/settings/toml_document.h"
 #include "manager/settings/units.h"
 #include "pkgcache/package.h"

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <utility>
 
-#include "manager/settings/text.h"
+#include "base/text.h"
 #include "manager/settings/units.h"
 
 namespace sock::manager {
