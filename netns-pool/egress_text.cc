@@ -156,7 +156,7 @@ std::optional<std::string> unreachable_because(const Prefix& network, const Addr
   }
   if (plan != nullptr) {
     std::vector<Prefix> own = {plan->ipv4()};
-    if (plan->ipv6()) own.emplace_back(*plan->ipv6());
+    if (const auto& ipv6 = plan->ipv6()) own.emplace_back(*ipv6);
     for (const auto& prefix : own) {
       if (within(network, prefix)) {
         return to_text(prefix) + " is the sandboxes' own, who cannot reach each other or the host";

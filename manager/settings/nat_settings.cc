@@ -91,7 +91,7 @@ void read_nat(OptionReader& in, Config::Nat& nat) {
   }
   if (known != nullptr && nat.high > known->slots()) {
     in.refuse("high", "must not be above the " + std::to_string(known->slots()) + " addresses of " +
-                          nat.ipv4->to_string() + ", not " + std::to_string(nat.high));
+                          known->ipv4().to_string() + ", not " + std::to_string(nat.high));
   }
 }
 
