@@ -6,6 +6,7 @@
 
 #include "cli/api_error.h"
 #include "cli/fields.h"
+#include "cli/netns_view.h"
 #include "cli/stats_view.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
@@ -41,17 +42,6 @@ void print_fields(std::ostream& out, const boost::json::object& fields) {
   print_pairs(out, pairs);
 }
 
-Outcome<int> show_fields(Context& context, const char* target, std::string_view what) {
-  auto answer = get(context, target, what);
-  if (!answer) return std::unexpected(answer.error());
-  if (context.format == Format::kJson) {
-    print_document(context, answer->text);
-  } else {
-    print_fields(context.console.out, answer->fields);
-  }
-  return 0;
-}
-
 }  // namespace
 
 Outcome<int> show_zygotes(Context& context) {
@@ -67,7 +57,15 @@ Outcome<int> show_zygotes(Context& context) {
 }
 
 Outcome<int> show_netns(Context& context) {
-  return show_fields(context, "/v1/netns", "the network namespace pool");
+  auto answer = get(context, "/v1/netns", "the network namespaces");
+  if (!answer) return std::unexpected(answer.error());
+  if (context.format == Format::kJson) {
+    print_document(context, answer->text);
+  } else {
+    print_netns_classes(context.console.out, array_of(answer->fields, "classes"));
+    print_netns(context.console.out, array_of(answer->fields, "namespaces"));
+  }
+  return 0;
 }
 
 Outcome<int> show_packages(Context& context) {

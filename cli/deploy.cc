@@ -59,6 +59,9 @@ Outcome<std::string> options_header(const DeployOptions& options) {
   put(object, "pids", options.pids);
   put(object, "tmp", options.tmp);
   put(object, "network", options.network);
+  if (!options.allow.empty()) {
+    object["allow"] = boost::json::array(options.allow.begin(), options.allow.end());
+  }
   put(object, "keep_ready", options.keep_ready);
   if (!options.environment.empty()) {
     auto environment = environment_of(options.environment);

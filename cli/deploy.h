@@ -22,6 +22,7 @@ struct DeployOptions {
   std::optional<std::uint32_t> pids;
   std::optional<std::string> tmp;
   std::optional<std::string> network;
+  std::vector<std::string> allow;        ///< "10.1.2.0/24:443"; sockd reads them
   std::vector<std::string> environment;  ///< "K=V"
   std::optional<std::uint32_t> keep_ready;
 };

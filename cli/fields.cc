@@ -23,6 +23,8 @@ std::string text_of(const boost::json::object& object, std::string_view key) {
   return value != nullptr ? text_of(*value) : std::string();
 }
 
+std::string or_dash(std::string text) { return text.empty() ? "-" : std::move(text); }
+
 std::int64_t integer_of(const boost::json::object& object, std::string_view key) {
   const auto* const value = find(object, key);
   if (value == nullptr) return 0;

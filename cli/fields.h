@@ -15,6 +15,9 @@ namespace sock::cli {
 [[nodiscard]] std::string text_of(const boost::json::object& object, std::string_view key);
 [[nodiscard]] std::string text_of(const boost::json::value& value);
 
+/// What a table shows for it: "-" where there is nothing.
+[[nodiscard]] std::string or_dash(std::string text);
+
 /// A number as an integer (fractions cut), 0 when there is none.
 [[nodiscard]] std::int64_t integer_of(const boost::json::object& object, std::string_view key);
 

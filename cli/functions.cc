@@ -20,8 +20,6 @@ Request function_request(const char* method, const std::string& name) {
   return request;
 }
 
-std::string or_dash(std::string text) { return text.empty() ? "-" : std::move(text); }
-
 }  // namespace
 
 Outcome<int> list_functions(Context& context) {
@@ -82,6 +80,7 @@ Outcome<int> show_function(Context& context, const Response& response) {
                {"Pids", text_of(*answer, "pids")},
                {"Tmp", text_of(*answer, "tmp")},
                {"Network", text_of(*answer, "network")},
+               {"Allow", or_dash(joined(array_of(*answer, "allow"), ", "))},
                {"Environment", or_dash(std::move(environment))},
                {"Keep ready", text_of(*answer, "keep_ready")},
                {"Code", human_bytes(integer_of(*answer, "code_bytes"))},

@@ -64,12 +64,21 @@ class CommandLine {
   }
 
   void add_deploy() {
-    CLI::App* const sub =
-        add("deploy", "Deploy a function: a .py file, a folder, a .zip or a .tar[.gz]",
-            "sockctl deploy thumb ./thumb --memory 512M --timeout 10s --env MODE=fast\n\n"
-            "A folder may hold requirements.txt (its packages) and sock.toml (the options below);\n"
-            "an option given here wins over sock.toml. Deploying a name again replaces it at once.",
-            [this](Context& context) { return cli::deploy(context, deploy_); });
+    CLI::App* const sub = add(
+        "deploy", "Deploy a function: a .py file, a folder, a .zip or a .tar[.gz]",
+        "sockctl deploy thumb ./thumb --memory 512M --timeout 10s --env MODE=fast\n"
+        "  sockctl deploy fetch ./fetch.py --network nat\n"
+        "  sockctl deploy report ./report --network nat --allow 10.1.2.3:5432\n"
+        "  sockctl deploy sync ./sync --network nat --allow internet --allow 10.1.0.0/16:443\n\n"
+        "A folder may hold requirements.txt (its packages) and sock.toml (the options below);\n"
+        "an option given here wins over sock.toml. Deploying a name again replaces it at once.\n\n"
+        "DESTINATION is internet (every public address), or an address or network, with a port or\n"
+        "range of ports (tcp unless /udp is added): 10.1.2.0/24, 10.1.2.3:5432,\n"
+        "10.0.0.0/8:8000-8080, 203.0.113.9/udp, [fd00::/64]:53/udp. Names are not taken. Without\n"
+        "--allow it is internet; with it, nothing that is not named. The host, other sandboxes "
+        "and\n"
+        "metadata services are out of reach whatever is allowed.",
+        [this](Context& context) { return cli::deploy(context, deploy_); });
     sub->add_option("NAME", deploy_.name, "The function's name")->required();
     sub->add_option("PATH", deploy_.path, "Its code")->required();
     sub->add_option("--handler", deploy_.handler, "module.function to call [handler.handler]");
@@ -80,7 +89,12 @@ class CommandLine {
         ->check(CLI::PositiveNumber);
     sub->add_option("--pids", deploy_.pids, "Most processes and threads of one call");
     sub->add_option("--tmp", deploy_.tmp, "Size of its /tmp, as 64M");
-    sub->add_option("--network", deploy_.network, "Network of its sandboxes: none");
+    sub->add_option("--network", deploy_.network, "Network of its sandboxes: none or nat [none]");
+    sub->add_option("--allow", deploy_.allow,
+                    "With nat, what it may reach; may be repeated [internet]")
+        ->type_name("DESTINATION")
+        ->allow_extra_args(false)
+        ->take_all();
     // One value each time, or it would swallow what follows.
     sub->add_option("--env", deploy_.environment,
                     "Environment variable NAME=VALUE; may be repeated")
@@ -126,7 +140,13 @@ class CommandLine {
   void add_views() {
     add("zygotes", "Draw the tree of zygotes: interpreters with packages imported",
         "sockctl zygotes", show_zygotes);
-    add("netns", "Show the pool of network namespaces", "sockctl netns", show_netns);
+    add("netns", "Show the network namespaces: the stock of each class, and each one",
+        "sockctl netns\n"
+        "  sockctl netns -o json\n\n"
+        "A namespace is ready, leased to a sandbox, or kept for its function's next one. BURNED "
+        "are\n"
+        "those destroyed after a call because they could not be proven clean, with what was found.",
+        show_netns);
     add("packages", "List the packages that functions may require", "sockctl packages",
         show_packages);
     add("stats", "Show what sockd is doing", "sockctl stats -o json", show_stats);

@@ -215,7 +215,8 @@ asio::awaitable<Result<>> Daemon::build_sandboxes() {
   netns_options.helper = helpers + "sock-netns";
   netns_options.user_namespace = keeper_->pidfd();
   netns_options.place_helper = place;
-  if (config_.netns.reuse_untouched) netns_options.watch = watch_network_use();
+  if (config_.netns.reuse != Config::Netns::Reuse::kNever)
+    netns_options.watch = watch_network_use();
   auto netns = co_await netns::NetnsPool::start(std::move(netns_options));
   if (!netns) co_return std::unexpected(netns.error());
   netns_ = std::move(*netns);

@@ -17,7 +17,7 @@ struct DeployRequest {
   std::string content_type;     ///< of `bundle`; empty = recognise by its first bytes
   std::string bundle;           ///< a .py file, .zip or (compressed) tar
   boost::json::object options;  ///< handler, requirements, memory, timeout, cpu, pids, tmp,
-                                ///< network, env, keep_ready
+                                ///< network, allow, env, keep_ready
 };
 
 /// What the HTTP API can ask of the daemon. One implementation does the work; tests give a fake.

@@ -1,12 +1,10 @@
 #pragma once
 
-#include <boost/asio/ip/network_v4.hpp>
-#include <boost/asio/ip/network_v6.hpp>
+#include <cstddef>
 #include <cstdint>
-#include <optional>
-#include <string>
-#include <variant>
 #include <vector>
+
+#include "netns-pool/prefix.h"
 
 namespace sock::netns {
 
@@ -19,13 +17,13 @@ struct PortRange {
 
 /// What a sandbox may reach.
 struct Destination {
-  std::variant<boost::asio::ip::network_v4, boost::asio::ip::network_v6> network;
+  Prefix network;
   Protocol protocol = Protocol::kAny;
   std::vector<PortRange> ports;  ///< none: all; only with kTcp and kUdp
 };
 
 /// Where a sandbox's packets may go. Whatever it says, never to the host, to other sandboxes, or to
-/// the addresses in ruleset.cc that are nobody's business: link-local, metadata services,
+/// the addresses in reserved_addresses.h that are nobody's business: link-local, metadata services,
 /// multicast.
 struct Egress {
   /// Most rules, a port range of a destination being one.

@@ -2,25 +2,23 @@
 
 #include <array>
 #include <cstdio>
+#include <span>
 #include <string_view>
+
+#include "netns-pool/reserved_addresses.h"
 
 namespace sock::netns {
 namespace {
 
 constexpr const char* kStep = "allow destinations";
 
-/// Never reachable: what only means something on one host or one link, multicast and reserved, and
-/// the metadata services of clouds, which hand out credentials to whoever asks from inside.
-constexpr const char* kNever4 =
-    "0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 192.0.0.0/24, 224.0.0.0/3, "
-    "100.100.100.200, 168.63.129.16";
-constexpr const char* kNever6 =
-    "::/16, fe80::/10, fec0::/10, ff00::/8, fd00:ec2::/32, fd20:ce::254";
-/// Reachable where allowed by name: private, shared (RFC 6598), benchmarking, and the prefixes
-/// that translate to IPv4, behind which private addresses may be.
-constexpr const char* kPrivate4 =
-    "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, 198.18.0.0/15";
-constexpr const char* kPrivate6 = "fc00::/7, 64:ff9b::/32, 2002::/16, 2001::/32";
+std::string listed(std::span<const Reserved> networks) {
+  std::string out;
+  for (const auto& reserved : networks) {
+    out += (out.empty() ? "" : ", ") + std::string(reserved.network);
+  }
+  return out;
+}
 
 /// Replaces every {name} of `text`.
 std::string filled(std::string_view text,
@@ -200,10 +198,10 @@ std::string rules_of_instance(const InstanceName& name, const AddressPlan& plan)
                 {{"table", name.table()},
                  {"ports", name.port_prefix()},
                  {"bridge", name.bridge()},
-                 {"never4", kNever4},
-                 {"never6", kNever6},
-                 {"private4", kPrivate4},
-                 {"private6", kPrivate6},
+                 {"never4", listed(kNever4)},
+                 {"never6", listed(kNever6)},
+                 {"private4", listed(kPrivate4)},
+                 {"private6", listed(kPrivate6)},
                  {"prefix4", plan.ipv4().to_string()},
                  {"translate6", translate6}});
 }

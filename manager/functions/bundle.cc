@@ -15,8 +15,8 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "manager/functions/bundle_writer.h"
-#include "manager/settings/text.h"
 #include "manager/settings/units.h"
 
 namespace sock::manager {

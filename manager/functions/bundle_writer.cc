@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "manager/settings/text.h"
+#include "base/text.h"
 #include "manager/settings/units.h"
 
 namespace sock::manager {

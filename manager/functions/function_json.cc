@@ -14,6 +14,7 @@
 #include "manager/functions/limit_rules.h"
 #include "manager/settings/option_reader.h"
 #include "manager/settings/units.h"
+#include "netns-pool/egress_text.h"
 
 namespace sock::manager {
 namespace {
@@ -25,16 +26,6 @@ constexpr Range<std::uint64_t> kAny{0, kLargest};
 boost::json::value cpu_to_json(std::uint32_t millis) {
   if (millis % 1000 == 0) return millis / 1000;
   return millis / 1000.0;
-}
-
-std::string_view network_name(Network network) {
-  switch (network) {
-    case Network::kNone:
-      return "none";
-    case Network::kNat:
-      return "nat";
-  }
-  return "none";
 }
 
 void read_packages(OptionReader& reader, std::vector<pkgcache::Package>& out) {
@@ -101,7 +92,11 @@ boost::json::object to_json(const Function& function) {
   out["tmp"] = format_size(spec.limits.tmp_bytes);
   out["tmp_bytes"] = spec.limits.tmp_bytes;
   out["open_files"] = spec.limits.open_files;
-  out["network"] = network_name(spec.network);
+  out["network"] = to_string(spec.network);
+  if (spec.network == Network::kNat) {
+    const auto allow = netns::to_texts(spec.egress);
+    out["allow"] = boost::json::array(allow.begin(), allow.end());
+  }
   out["env"] = std::move(environment);
   out["keep_ready"] = spec.keep_ready;
   out["code_bytes"] = function.code_bytes;
@@ -123,6 +118,8 @@ Result<Function> from_json(const boost::json::object& object, std::filesystem::p
   FunctionLimits limits;
   read_limits(reader, limits);
   reader.number("open_files", limits.sandbox.open_files, kOpenFilesRange);
+  spec.network = read_network(reader, "network").value_or(Network::kNone);
+  if (auto egress = read_egress(reader, "allow")) spec.egress = std::move(*egress);
   read_environment(reader, spec.environment);
   reader.number("keep_ready", spec.keep_ready, {0, std::numeric_limits<std::uint32_t>::max()});
   reader.whole("code_bytes", function.code_bytes, kAny);

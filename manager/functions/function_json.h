@@ -14,9 +14,10 @@ namespace sock::manager {
 ///
 ///   {"name","generation","handler","requirements":[…],"packages":[{"name","version"}],
 ///    "memory":"256M","memory_bytes","timeout":"30s","timeout_ms","cpu":1,"pids","tmp":"64M",
-///    "tmp_bytes","open_files","network":"none","env":{…},"keep_ready","code_bytes","sha256",
-///    "deployed_at"}
+///    "tmp_bytes","open_files","network":"nat","allow":["internet",…],"env":{…},"keep_ready",
+///    "code_bytes","sha256","deployed_at"}
 ///
+/// "allow" is there with "nat" only, each entry in its canonical form (netns-pool/egress_text.h).
 /// The code's folder is the host's business and is left out.
 [[nodiscard]] boost::json::object to_json(const Function& function);
 

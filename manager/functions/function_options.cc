@@ -5,10 +5,12 @@
 #include <boost/json/value.hpp>
 #include <vector>
 
+#include "base/text.h"
 #include "manager/functions/handler.h"
 #include "manager/settings/option_reader.h"
-#include "manager/settings/text.h"
 #include "manager/settings/toml_document.h"
+#include "netns-pool/address_plan.h"
+#include "netns-pool/egress_text.h"
 
 namespace sock::manager {
 namespace {
@@ -24,6 +26,8 @@ struct Draft {
   std::string handler = FunctionSpec().handler;
   std::optional<std::vector<std::string>> requirements;
   FunctionLimits limits;
+  Network network = Network::kNone;
+  std::optional<netns::Egress> allow;
   std::map<std::string, std::string> environment;
   std::uint32_t keep_ready = 0;
 };
@@ -56,18 +60,10 @@ std::optional<std::string> add_requirements(std::string_view text, std::vector<s
 }
 
 void read_requirements(OptionReader& reader, Draft& draft) {
-  const boost::json::value* value = reader.take("requirements");
-  if (value == nullptr) return;
-  std::vector<std::string> texts;
-  if (value->is_string()) {
-    texts.emplace_back(value->get_string());
-  } else if (auto items = reader.string_list("requirements", *value)) {
-    texts = std::move(*items);
-  } else {
-    return;
-  }
+  const auto texts = reader.one_or_more("requirements");
+  if (!texts) return;
   std::vector<std::string> lines;
-  for (const std::string& text : texts) {
+  for (const std::string& text : *texts) {
     if (const auto why = add_requirements(text, lines)) {
       return reader.refuse("requirements", *why);
     }
@@ -91,6 +87,15 @@ void read_environment(OptionReader& reader, Draft& draft) {
   for (auto& [key, value] : given) draft.environment[key] = std::move(value);
 }
 
+void read_network_options(OptionReader& reader, Draft& draft) {
+  if (const auto network = read_network(reader, "network")) {
+    draft.network = *network;
+    // What a layer below would allow is of no use to one that wants no network.
+    if (draft.network == Network::kNone) draft.allow.reset();
+  }
+  if (auto allow = read_egress(reader, "allow")) draft.allow = std::move(*allow);
+}
+
 Result<> read_layer(const boost::json::object& options, OptionReader::Locate locate, Draft& draft) {
   OptionReader reader(options, std::move(locate));
   reader.text("handler", draft.handler);
@@ -100,13 +105,7 @@ Result<> read_layer(const boost::json::object& options, OptionReader::Locate loc
   }
   read_requirements(reader, draft);
   read_limits(reader, draft.limits);
-  std::string network = "none";
-  reader.text("network", network);
-  if (network != "none") {
-    reader.refuse("network", in_quotes(network) +
-                                 " is not offered by this daemon; the only network class is "
-                                 "\"none\"");
-  }
+  read_network_options(reader, draft);
   read_environment(reader, draft);
   reader.number("keep_ready", draft.keep_ready, kKeepReadyRange);
   return reader.finish();
@@ -137,6 +136,31 @@ Result<> check_caps(const Draft& draft, const Config& config) {
                     " ([parked] max)");
   }
   return {};
+}
+
+/// Where the function's packets may go, if it has a network at all.
+Result<netns::Egress> check_egress(const Draft& draft, const Config::Nat& nat) {
+  const auto refused = [](const std::string& why) { return fail(Code::kInvalid, "options", why); };
+  if (draft.network == Network::kNone) {
+    if (draft.allow)
+      return refused("allow needs network = \"nat\"; with \"none\" nothing is reached");
+    return netns::Egress();
+  }
+  if (!nat.ipv4) {
+    return refused("network \"nat\" is not enabled on this daemon ([nat] ipv4)");
+  }
+  const netns::Egress egress = draft.allow.value_or(netns::Egress());
+  if (const auto entry = netns::first_beyond(nat.allow, egress)) {
+    const std::string why =
+        "allow: " + in_quotes(*entry) + " is not within what this daemon permits ([nat] allow)";
+    return refused(draft.allow ? why : why + "; name what the function is to reach");
+  }
+  const auto plan = netns::AddressPlan::create(*nat.ipv4, nat.ipv6);
+  if (!plan) return std::unexpected(plan.error());
+  if (const auto reachable = netns::check_reachable(egress, &*plan); !reachable) {
+    return refused("allow: " + reachable.error().message);
+  }
+  return egress;
 }
 
 bool is_variable_name(std::string_view name) {
@@ -221,6 +245,8 @@ Result<FunctionSpec> build_spec(const std::string& name, const boost::json::obje
     }
   }
   if (auto capped = check_caps(draft, config); !capped) return std::unexpected(capped.error());
+  auto egress = check_egress(draft, config.nat);
+  if (!egress) return std::unexpected(egress.error());
   // Each layer is within bounds by itself; together they may not be.
   if (auto checked = check_environment(draft.environment); !checked) {
     return fail(Code::kInvalid, "options", "env: " + checked.error().message);
@@ -231,6 +257,8 @@ Result<FunctionSpec> build_spec(const std::string& name, const boost::json::obje
   spec.requirements = std::move(draft.requirements).value_or(std::vector<std::string>());
   spec.limits = draft.limits.sandbox;
   spec.timeout = draft.limits.timeout;
+  spec.network = draft.network;
+  spec.egress = std::move(*egress);
   spec.environment = std::move(draft.environment);
   spec.keep_ready = draft.keep_ready;
   return spec;

@@ -21,7 +21,10 @@ namespace sock::manager {
 ///   timeout       a duration: "30s"
 ///   cpu           a number of cores: 1.5
 ///   pids          a whole number
-///   network       "none"
+///   network       "none", or "nat": a network by address translation
+///   allow         with "nat": a list of destinations or one (netns-pool/egress_text.h), in place
+///   of
+///                 the default, "internet"
 ///   env           names and texts
 ///   keep_ready    a whole number of parked clones
 
@@ -45,8 +48,9 @@ namespace sock::manager {
 /// `flags` win over `sock_toml` (the text of the bundle's sock.toml), which wins over
 /// `requirements_txt` (its requirements.txt) and the daemon's defaults. Variables of env are merged
 /// name by name. Requirements are kept as lines, without blank and comment lines; `packages` is
-/// left to the caller. A value above the daemon's caps is refused, never lowered. Every failure is
-/// kInvalid and names the option, and the line when it stands in sock.toml.
+/// left to the caller. A layer that says network = "none" takes back what a lower one allows. A
+/// value above the daemon's caps is refused, never lowered. Every failure is kInvalid and names the
+/// option, and the line when it stands in sock.toml.
 [[nodiscard]] Result<FunctionSpec> build_spec(const std::string& name,
                                               const boost::json::object& flags,
                                               const std::optional<std::string>& sock_toml,

@@ -5,7 +5,7 @@
 #include <system_error>
 #include <vector>
 
-#include "manager/settings/text.h"
+#include "base/text.h"
 
 namespace sock::manager {
 namespace {

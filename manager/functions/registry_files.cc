@@ -12,10 +12,10 @@
 #include <system_error>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "manager/functions/function_json.h"
 #include "manager/functions/function_options.h"
 #include "manager/functions/tree.h"
-#include "manager/settings/text.h"
 
 namespace sock::manager {
 namespace {

@@ -13,7 +13,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
-#include "manager/settings/text.h"
+#include "base/text.h"
 
 namespace sock::manager {
 namespace {

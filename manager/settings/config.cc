@@ -9,10 +9,12 @@
 #include <boost/json/value.hpp>
 #include <cstdlib>
 #include <limits>
+#include <utility>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "manager/functions/handler.h"
-#include "manager/settings/text.h"
+#include "manager/settings/nat_settings.h"
 #include "manager/settings/toml_document.h"
 #include "manager/settings/units.h"
 #include "pkgcache/package.h"
@@ -87,6 +89,8 @@ class Loader {
     section(root, "calls", &Loader::calls);
     section(root, "deploy", &Loader::deploy);
     section(root, "netns", &Loader::netns);
+    section(root, "nat", &Loader::nat);
+    check_memory_of_namespaces();
     section(root, "parked", &Loader::parked);
     section(root, "zygotes", &Loader::zygotes);
     section(root, "packages", &Loader::packages);
@@ -196,11 +200,48 @@ class Loader {
   void netns(OptionReader& in) {
     in.number("low", config_.netns.low, {0, 10'000});
     in.number("high", config_.netns.high, {1, 10'000});
-    in.flag("reuse_untouched", config_.netns.reuse_untouched);
+    in.size("memory", config_.netns.memory_bytes, {1 << 20, 1ULL << 40});
+    in.number("builders", config_.netns.builders, {1, 8});
+    reuse(in);
     if (config_.netns.low > config_.netns.high) {
       in.refuse("low", "must not be above high (" + std::to_string(config_.netns.high) + "), not " +
                            std::to_string(config_.netns.low));
     }
+  }
+
+  void reuse(OptionReader& in) {
+    using Reuse = Config::Netns::Reuse;
+    constexpr std::array<std::pair<std::string_view, Reuse>, 3> kWords = {
+        {{"never", Reuse::kNever},
+         {"untouched", Reuse::kUntouched},
+         {"function", Reuse::kFunction}}};
+    const auto text = in.text("reuse");
+    if (!text) return;
+    const auto* const word =
+        std::ranges::find(kWords, *text, &std::pair<std::string_view, Reuse>::first);
+    if (word != kWords.end()) {
+      config_.netns.reuse = word->second;
+    } else {
+      in.refuse("reuse", "must be never, untouched or function, not " + in_quotes(*text));
+    }
+  }
+
+  void nat(OptionReader& in) { read_nat(in, config_.nat); }
+
+  /// The stocks at their fullest must leave room for sandboxes at work.
+  void check_memory_of_namespaces() {
+    const Config::Netns& netns = config_.netns;
+    const std::uint64_t stock = netns.high + (config_.nat.ipv4 ? config_.nat.high : 0);
+    const std::uint64_t wanted = stock + Config::Netns::kFewestBeside;
+    const std::uint64_t room = netns.memory_bytes / Config::Netns::kBytesEach;
+    if (error_ || room >= wanted) return;
+    const bool named = document_.lines.contains("netns.memory");
+    error_ = fail(Code::kInvalid, "options",
+                  document_.where(named ? "netns.memory" : "netns.high") +
+                      ": [netns] memory: " + format_size(netns.memory_bytes) + " has room for " +
+                      std::to_string(room) + " namespaces; a stock of " + std::to_string(stock) +
+                      " and those at work need " + std::to_string(wanted))
+                 .error();
   }
 
   void parked(OptionReader& in) {

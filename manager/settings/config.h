@@ -1,6 +1,9 @@
 #pragma once
 
 #include <algorithm>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/network_v4.hpp>
+#include <boost/asio/ip/network_v6.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -13,6 +16,8 @@
 #include "base/error.h"
 #include "manager/functions/bundle.h"
 #include "manager/functions/limit_rules.h"
+#include "netns-pool/egress.h"
+#include "netns-pool/firewall.h"
 
 namespace sock::manager {
 
@@ -58,8 +63,34 @@ struct Config {
   struct Netns {
     std::uint32_t low = 8;
     std::uint32_t high = 32;
-    bool reuse_untouched = true;  ///< give one in which nothing has happened to another sandbox
+    std::uint64_t memory_bytes = 256ULL << 20;  ///< memory; of all of them, living and dying
+    /// Helpers that build them at a time.
+    std::uint32_t builders = std::clamp(std::thread::hardware_concurrency(), 1U, 2U);
+    /// To whom one is handed on after a call, given the proof that it is clean.
+    enum class Reuse {
+      kNever,
+      kUntouched,  ///< "untouched": to any sandbox, if nothing at all has happened in it
+      kFunction,   ///< "function": as well to its own function, if nothing is left in it
+    } reuse = Reuse::kUntouched;
+
+    static constexpr std::uint64_t kBytesEach = 210'000;  ///< of kernel memory
+
+    /// Besides those of the stocks at their fullest, `memory` must have room for so many: sandboxes
+    /// at work, and the dead that the kernel has yet to take apart.
+    static constexpr std::uint32_t kFewestBeside = 16;
   } netns;
+
+  /// [nat]: the network class "nat".
+  struct Nat {
+    std::optional<boost::asio::ip::network_v4>
+        ipv4;  ///< ipv4: sandboxes' addresses; absent: no nat
+    std::optional<boost::asio::ip::network_v6> ipv6;  ///< ipv6: likewise; only with ipv4
+    std::vector<boost::asio::ip::address> resolvers;  ///< resolvers; at most 3; none: the host's
+    netns::Egress allow;                              ///< allow: what a deploy may ask
+    std::uint32_t low = 2;                            ///< stock of namespaces with a link
+    std::uint32_t high = 16;
+    std::uint32_t connections = netns::Firewall::kMostConnections;  ///< of a sandbox, at a time
+  } nat;
 
   /// [parked]: sandboxes made ahead of demand.
   struct Parked {

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <utility>
 
-#include "manager/settings/text.h"
+#include "base/text.h"
 #include "manager/settings/units.h"
 
 namespace sock::manager {
@@ -64,11 +64,16 @@ const boost::json::object* OptionReader::table(std::string_view key, std::string
   return &value->get_object();
 }
 
-void OptionReader::text(std::string_view key, std::string& out) {
+std::optional<std::string> OptionReader::text(std::string_view key) {
   const boost::json::value* value = take(key);
-  if (value == nullptr) return;
-  if (!value->is_string()) return refuse(key, "must be a text, not " + show(*value));
-  out = std::string(value->get_string());
+  if (value == nullptr) return std::nullopt;
+  if (value->is_string()) return std::string(value->get_string());
+  refuse(key, "must be a text, not " + show(*value));
+  return std::nullopt;
+}
+
+void OptionReader::text(std::string_view key, std::string& out) {
+  if (auto given = text(key)) out = std::move(*given);
 }
 
 void OptionReader::flag(std::string_view key, bool& out) {
@@ -170,6 +175,13 @@ void OptionReader::strings(std::string_view key, std::vector<std::string>& out) 
   const boost::json::value* value = take(key);
   if (value == nullptr) return;
   if (auto items = string_list(key, *value)) out = std::move(*items);
+}
+
+std::optional<std::vector<std::string>> OptionReader::one_or_more(std::string_view key) {
+  const boost::json::value* value = take(key);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_string()) return std::vector{std::string(value->get_string())};
+  return string_list(key, *value);
 }
 
 Result<> OptionReader::finish() {

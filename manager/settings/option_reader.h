@@ -37,6 +37,8 @@ class OptionReader {
   OptionReader(const boost::json::object& object, Locate locate);
 
   void text(std::string_view key, std::string& out);
+  /// Nothing when absent or after an error.
+  [[nodiscard]] std::optional<std::string> text(std::string_view key);
   void flag(std::string_view key, bool& out);
   /// "256M" or a whole number of bytes.
   void size(std::string_view key, std::uint64_t& out, Range<std::uint64_t> range);
@@ -48,6 +50,9 @@ class OptionReader {
   void cpu(std::string_view key, std::uint32_t& millis, Range<std::uint32_t> range);
   /// An array of strings.
   void strings(std::string_view key, std::vector<std::string>& out);
+
+  /// An array of strings, or one string; nothing when absent or after an error.
+  [[nodiscard]] std::optional<std::vector<std::string>> one_or_more(std::string_view key);
 
   /// Marks `key` as known; its value, or nullptr when absent or after an error.
   [[nodiscard]] const boost::json::value* take(std::string_view key);

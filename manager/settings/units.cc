@@ -5,7 +5,7 @@
 #include <limits>
 #include <optional>
 
-#include "manager/settings/text.h"
+#include "base/text.h"
 
 namespace sock::manager {
 namespace {

@@ -55,6 +55,30 @@ TEST(Deploy, SendsCodeAndOptions) {
                 R"("requirements":["# all","numpy>=1.20","","pandas"]})"));
 }
 
+TEST(Deploy, SendsDestinationsAsWritten) {
+  const TemporaryFolder folder;
+  FakeServer server(deployed);
+  // One value each time: what follows is not swallowed.
+  const Ran ran = sockctl({"--socket", server.socket(), "deploy", "--network", "nat", "--allow",
+                           "internet", "f", "--allow", "[fd00::1]:443", folder.write("f.py", "x"),
+                           "--allow=10.1.2.0/24:8000-8080/tcp"});
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  const auto requests = server.requests();
+  ASSERT_EQ(requests.size(), 1U);
+  EXPECT_EQ(boost::json::parse(requests[0].headers.at("x-sock-options")),
+            boost::json::parse(R"({"network":"nat",)"
+                               R"("allow":["internet","[fd00::1]:443",)"
+                               R"("10.1.2.0/24:8000-8080/tcp"]})"));
+}
+
+TEST(Deploy, HelpTeachesDestinations) {
+  const std::string help = sockctl({"deploy", "--help"}).out;
+  for (const char* const part : {"--allow DESTINATION", "--network nat --allow 10.1.2.3:5432",
+                                 "[fd00::/64]:53/udp", "none or nat"}) {
+    EXPECT_NE(help.find(part), std::string::npos) << part << "\n" << help;
+  }
+}
+
 TEST(Deploy, SaysNothingOfWhatWasNotGiven) {
   DeployOptions options;
   EXPECT_EQ(options_header(options).value(), "{}");

@@ -87,9 +87,16 @@ TEST(Logs, OfTheNewestCallOrById) {
   EXPECT_NE(never.err.find("sockctl invoke g"), std::string::npos);
 }
 
-TEST(Netns, ShowsEveryField) {
-  FakeServer server(pages({{"GET /v1/netns", R"({"ready":8,"low":4,"later":true})"}}));
-  EXPECT_EQ(ask(server, {"netns"}).out, "ready:  8\nlow:    4\nlater:  true\n");
+TEST(Describe, ShowsWhereAFunctionMayGo) {
+  FakeServer server(pages({{"GET /v1/functions/f",
+                            R"({"name":"f","network":"nat","allow":["internet","10.0.0.1:443"]})"},
+                           {"GET /v1/functions/g", R"({"name":"g","network":"none"})"}}));
+  const std::string f = ask(server, {"describe", "f"}).out;
+  EXPECT_NE(f.find("\nNetwork:       nat\nAllow:         internet, 10.0.0.1:443\n"),
+            std::string::npos)
+      << f;
+  const std::string g = ask(server, {"describe", "g"}).out;
+  EXPECT_NE(g.find("\nNetwork:       none\nAllow:         -\n"), std::string::npos) << g;
 }
 
 TEST(Packages, ShowATable) {

@@ -178,7 +178,7 @@ TEST_F(UntouchedNetwork, IsNotHandedOnFromASandboxThatWasKilled) {
 struct UsedOnce {
   static const char* text() {
     return "[zygotes]\nsets = []\n[parked]\nmin = 0\nmax = 0\nshells = 0\n"
-           "[netns]\nreuse_untouched = false\n";
+           "[netns]\nreuse = \"never\"\n";
   }
 };
 

@@ -7,6 +7,8 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
+#include "netns-pool/egress_text.h"
+
 namespace sock::manager {
 namespace {
 
@@ -29,6 +31,15 @@ Function example() {
   function.code_bytes = 1'234'567;
   function.sha256 = std::string(64, 'a');
   function.deployed_at = 1'700'000'000;
+  return function;
+}
+
+Function with_nat() {
+  Function function = example();
+  function.spec.network = Network::kNat;
+  function.spec.egress =
+      netns::parse_egress(std::vector<std::string>{"internet", "10.1.2.0/24:443/tcp", "fd00::1"})
+          .value();
   return function;
 }
 
@@ -55,6 +66,8 @@ void expect_same(const Function& a, const Function& b) {
   EXPECT_EQ(a.spec.limits, b.spec.limits);
   EXPECT_EQ(a.spec.packages, b.spec.packages);
   EXPECT_EQ(a.spec.environment, b.spec.environment);
+  EXPECT_EQ(a.spec.network, b.spec.network);
+  EXPECT_EQ(netns::to_texts(a.spec.egress), netns::to_texts(b.spec.egress));
 }
 
 TEST(FunctionJson, RoundTrips) {
@@ -68,6 +81,10 @@ TEST(FunctionJson, RoundTrips) {
   const auto loaded = from_record(*record, function.code);
   ASSERT_TRUE(loaded) << loaded.error().describe();
   expect_same(*loaded, function);
+
+  const auto networked = from_record(to_record(with_nat()).value(), function.code);
+  ASSERT_TRUE(networked) << networked.error().describe();
+  expect_same(*networked, with_nat());
 
   Function smallest;
   smallest.spec.name = "a";
@@ -84,8 +101,31 @@ TEST(FunctionJson, RoundTrips) {
   }
 }
 
+TEST(FunctionJson, ShowsWhereANetworkedFunctionMayGo) {
+  const boost::json::object shown = to_json(with_nat());
+  EXPECT_EQ(shown.at("network"), "nat");
+  EXPECT_EQ(boost::json::serialize(shown.at("allow")),
+            R"(["internet","10.1.2.0/24:443","fd00::1"])");
+  EXPECT_FALSE(to_json(example()).contains("allow"));
+}
+
+// As it was written before functions could have a network.
+TEST(FunctionJson, RecordsWithoutDestinationsStillLoad) {
+  const auto loaded = from_record(
+      R"({"format":1,"sha256":"8c05be467fd9ca66d7c5457cd5cfc11b5dd8737c0b4e89c5738221c3da2a3cdc",)"
+      R"("function":{"name":"thumbs","generation":9,"handler":"pkg.app.run","requirements":[],)"
+      R"("packages":[],"memory":"256M","memory_bytes":268435456,"timeout":"30s",)"
+      R"("timeout_ms":30000,"cpu":1,"pids":64,"tmp":"64M","tmp_bytes":67108864,)"
+      R"("open_files":1024,"network":"none","env":{},"keep_ready":0,"code_bytes":7,)"
+      R"("sha256":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",)"
+      R"("deployed_at":1700000000}})",
+      "/code");
+  ASSERT_TRUE(loaded) << loaded.error().describe();
+  EXPECT_EQ(loaded->spec.network, Network::kNone);
+}
+
 TEST(FunctionJson, EveryKeyIsNeededAndHasOneType) {
-  const boost::json::object whole = to_json(example());
+  const boost::json::object whole = to_json(with_nat());
   for (const auto& member : whole) {
     boost::json::object missing = whole;
     missing.erase(member.key());
@@ -122,6 +162,19 @@ TEST(FunctionJson, ContradictionsAreRefused) {
   EXPECT_FALSE(changed("packages", boost::json::parse(R"([{"name":"a","version":""}])")));
   EXPECT_FALSE(changed("packages", boost::json::parse(R"([{"name":"a","version":"1","x":1}])")));
   EXPECT_TRUE(changed("env", {{"A", "y"}}));
+  EXPECT_FALSE(changed("allow", {"internet"}));  // without nat
+  const auto allowed = [](const boost::json::value& value) {
+    boost::json::object object = to_json(with_nat());
+    object["allow"] = value;
+    return from_json(object, {});
+  };
+  EXPECT_TRUE(allowed({"internet"}));
+  EXPECT_TRUE(allowed({"10.0.0.1"}));
+  EXPECT_FALSE(allowed(boost::json::array()));
+  EXPECT_FALSE(allowed("internet"));       // a list, always
+  EXPECT_FALSE(allowed({"10.0.0.1/32"}));  // not the canonical form
+  EXPECT_FALSE(allowed({"10.0.0.1", "internet"}));
+  EXPECT_FALSE(allowed({"example.com"}));
 }
 
 TEST(FunctionJson, TruncatedRecordsAreRefused) {
@@ -136,7 +189,7 @@ TEST(FunctionJson, TruncatedRecordsAreRefused) {
 }
 
 TEST(FunctionJson, EveryFlippedBitIsNoticedOrHarmless) {
-  const Function function = example();
+  const Function function = with_nat();
   const std::string record = to_record(function).value();
   for (std::size_t at = 0; at < record.size(); ++at) {
     for (unsigned bit = 0; bit < 8; ++bit) {

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/ip/network_v4.hpp>
 #include <boost/json/parse.hpp>
 #include <utility>
 #include <vector>
+
+#include "netns-pool/egress_text.h"
 
 namespace sock::manager {
 namespace {
@@ -149,13 +152,15 @@ TEST(FunctionOptions, CapsRefuseAndNeverClip) {
 TEST(FunctionOptions, RefusalsNameTheOption) {
   const std::vector<std::pair<const char*, const char*>> table = {
       {R"({"memroy":"1G"})",
-       "memroy: unknown key; the known ones are cpu, env, handler, keep_ready, memory, network, "
+       "memroy: unknown key; the known ones are allow, cpu, env, handler, keep_ready, memory, "
+       "network, "
        "pids, requirements, timeout, tmp"},
       {R"({"open_files":5})",
-       "open_files: unknown key; the known ones are cpu, env, handler, keep_ready, memory, "
+       "open_files: unknown key; the known ones are allow, cpu, env, handler, keep_ready, memory, "
        "network, pids, requirements, timeout, tmp"},
       {R"({"\u001b[2J":1})",
-       "\"\\x1b[2J\": unknown key; the known ones are cpu, env, handler, keep_ready, memory, "
+       "\"\\x1b[2J\": unknown key; the known ones are allow, cpu, env, handler, keep_ready, "
+       "memory, "
        "network, pids, requirements, timeout, tmp"},
       {R"({"memory":null})", "memory: must be a size such as \"256M\", not null"},
       {R"({"memory":[]})", "memory: must be a size such as \"256M\", not a list"},
@@ -165,10 +170,13 @@ TEST(FunctionOptions, RefusalsNameTheOption) {
       {R"({"pids":0})", "pids: must be a whole number between 1 and 32768, not 0"},
       {R"({"pids":18446744073709551615})",
        "pids: must be a whole number between 1 and 32768, not 18446744073709551615"},
-      {R"({"network":"nat"})",
-       "network: \"nat\" is not offered by this daemon; the only network class is \"none\""},
-      {R"({"network":"host"})",
-       "network: \"host\" is not offered by this daemon; the only network class is \"none\""},
+      {R"({"network":"host"})", "network: must be \"none\" or \"nat\", not \"host\""},
+      {R"({"network":true})", "network: must be a text, not true"},
+      {R"({"allow":7})", "allow: must be a list of texts, not 7"},
+      {R"({"allow":[7]})", "allow: must be a list of texts, but one item is 7"},
+      {R"({"allow":[]})", "allow: names no destination"},
+      {R"({"allow":"10.1.2.3/24"})",
+       "allow: \"10.1.2.3/24\" has host bits set; the network is 10.1.2.0/24"},
       {R"({"handler":"handler"})",
        "handler: must be module.function, such as \"handler.handler\", not \"handler\""},
       {R"({"requirements":{}})", "requirements: must be a list of texts, not a table"},
@@ -182,6 +190,93 @@ TEST(FunctionOptions, RefusalsNameTheOption) {
   }
 }
 
+Config with_nat(const std::vector<std::string>& allow = {"internet", "10.0.0.0/8"}) {
+  Config config;
+  config.nat.ipv4 = boost::asio::ip::make_network_v4("10.107.0.0/16");
+  config.nat.allow = netns::parse_egress(allow).value();
+  return config;
+}
+
+/// "none", or what a function may reach.
+std::string reach(const Result<FunctionSpec>& spec) {
+  if (!spec) {
+    EXPECT_EQ(spec.error().code, Code::kInvalid);
+    return spec.error().message;
+  }
+  std::string out(to_string(spec->network));
+  if (spec->network == Network::kNone) return out;
+  for (const auto& text : netns::to_texts(spec->egress)) out += " " + text;
+  return out;
+}
+
+TEST(FunctionOptions, NatReachesTheInternetUnlessToldOtherwise) {
+  const Config config = with_nat();
+  const auto reached = [&](std::string_view flags, const Text& toml = {}) {
+    return reach(build(flags, toml, {}, config));
+  };
+  EXPECT_EQ(reached("{}"), "none");
+  EXPECT_EQ(reached(R"({"network":"nat"})"), "nat internet");
+  EXPECT_EQ(reached(R"({"network":"nat","allow":"10.1.2.3:5432/tcp"})"), "nat 10.1.2.3:5432");
+  EXPECT_EQ(reached(R"({"network":"nat","allow":["10.1.2.0/24","internet","10.1.2.0/24"]})"),
+            "nat internet 10.1.2.0/24");
+  EXPECT_EQ(reached("{}", "network = \"nat\"\nallow = [\"10.1.2.3/32\"]\n"), "nat 10.1.2.3");
+}
+
+TEST(FunctionOptions, FlagsWinForTheNetworkToo) {
+  const Config config = with_nat();
+  const auto reached = [&](std::string_view flags, const std::string& toml) {
+    return reach(build(flags, toml, {}, config));
+  };
+  const std::string file = "network = \"nat\"\nallow = \"10.1.2.3\"\n";
+  EXPECT_EQ(reached(R"({"allow":["internet"]})", file), "nat internet");
+  EXPECT_EQ(reached(R"({"network":"nat"})", file), "nat 10.1.2.3");
+  EXPECT_EQ(reached(R"({"network":"nat"})", "allow = \"10.1.2.3\"\n"), "nat 10.1.2.3");
+  // What the file allows is not in the way of a flag that wants no network.
+  EXPECT_EQ(reached(R"({"network":"none"})", file), "none");
+}
+
+TEST(FunctionOptions, AllowNeedsNat) {
+  const std::string expected = "allow needs network = \"nat\"; with \"none\" nothing is reached";
+  for (const Config& config : {with_nat(), Config()}) {
+    EXPECT_EQ(reach(build(R"({"allow":"internet"})", {}, {}, config)), expected);
+    EXPECT_EQ(reach(build("{}", "allow = \"internet\"", {}, config)), expected);
+    EXPECT_EQ(reach(build(R"({"network":"none","allow":"internet"})", {}, {}, config)), expected);
+    EXPECT_EQ(reach(build(R"({"allow":"internet"})", "network = \"none\"", {}, config)), expected);
+  }
+}
+
+TEST(FunctionOptions, NatIsTheDaemonsToOffer) {
+  EXPECT_EQ(flag_error(R"({"network":"nat"})"),
+            "network \"nat\" is not enabled on this daemon ([nat] ipv4)");
+  const auto reached = [](const std::vector<std::string>& permitted, std::string_view flags) {
+    return reach(build(flags, {}, {}, with_nat(permitted)));
+  };
+  EXPECT_EQ(reached({"internet"}, R"({"network":"nat","allow":["internet","10.1.2.3:443"]})"),
+            "allow: \"10.1.2.3:443\" is not within what this daemon permits ([nat] allow)");
+  EXPECT_EQ(reached({"10.0.0.0/8"}, R"({"network":"nat","allow":["10.1.2.3","internet"]})"),
+            "allow: \"internet\" is not within what this daemon permits ([nat] allow)");
+  EXPECT_EQ(reached({"10.0.0.0/8"}, R"({"network":"nat"})"),
+            "allow: \"internet\" is not within what this daemon permits ([nat] allow); name what "
+            "the function is to reach");
+  EXPECT_EQ(reached({"10.0.0.0/8:443"}, R"({"network":"nat","allow":"10.1.2.3:443"})"),
+            "nat 10.1.2.3:443");
+}
+
+TEST(FunctionOptions, WhatCannotBeReachedIsRefused) {
+  const auto reached = [](const char* entry) {
+    boost::json::object flags = options(R"({"network":"nat"})");
+    flags["allow"] = entry;
+    return reach(build_spec("f", flags, {}, {}, with_nat({"0.0.0.0/0", "::/0"})));
+  };
+  EXPECT_EQ(reached("127.0.0.1:80"),
+            "allow: \"127.0.0.1:80\" can never be reached: 127.0.0.0/8 is loopback");
+  EXPECT_TRUE(reached("169.254.169.254").starts_with("allow: \"169.254.169.254\" can never be"));
+  EXPECT_TRUE(reached("10.107.5.5")
+                  .starts_with("allow: \"10.107.5.5\" can never be reached: "
+                               "10.107.0.0/16 is the sandboxes' own"));
+  EXPECT_TRUE(reached("fd00::1").ends_with("sandboxes have no IPv6 here"));
+}
+
 TEST(FunctionOptions, RefusalsNameTheLineOfTheFile) {
   EXPECT_EQ(toml_error("handler = \"a.b\"\nmemory = \"1X\"\n"),
             "sock.toml:2: memory: \"1X\" is not a size; write whole bytes or a whole number with "
@@ -189,6 +284,10 @@ TEST(FunctionOptions, RefusalsNameTheLineOfTheFile) {
   EXPECT_TRUE(toml_error("\nnope = 1").starts_with("sock.toml:2: nope: unknown key"));
   EXPECT_TRUE(toml_error("a = [").starts_with("sock.toml:1: "));
   EXPECT_EQ(toml_error(std::string((64 << 10) + 1, '#')), "sock.toml is longer than 64 KiB");
+  EXPECT_EQ(
+      toml_error("network = \"nat\"\nallow = [\n  \"10.0.0.1:0\",\n]\n"),
+      "sock.toml:2: allow: \"10.0.0.1:0\" has a port that is not a number from 1 to 65535, or "
+      "two as 8000-8080");
   // Also when a flag would win.
   EXPECT_FALSE(build(R"({"memory":"64M"})", "memory = 1.5"));
 }

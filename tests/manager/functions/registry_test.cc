@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "manager/functions/function_json.h"
+#include "netns-pool/egress_text.h"
 #include "tests/manager/functions/archive_builder.h"
 #include "tests/manager/functions/registry_fixture.h"
 
@@ -52,6 +53,9 @@ TEST_F(RegistryTest, SurvivesReopening) {
   spec.requirements = {"numpy"};
   spec.environment = {{"K", "V"}};
   spec.keep_ready = 2;
+  // The registry asks for no configuration: whether nat is offered is seen at the call.
+  spec.network = Network::kNat;
+  spec.egress = {.internet = false, .allowed = {netns::parse_destination("10.1.2.3:443").value()}};
   ASSERT_TRUE(try_deploy(spec, "x = 1\n"));
   deploy("b");
   deploy("b", "x = 2\n");

@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/network_v4.hpp>
+#include <boost/asio/ip/network_v6.hpp>
 #include <cstdlib>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "netns-pool/egress_text.h"
 #include "tests/manager/temporary_folder.h"
 
 namespace sock::manager {
@@ -69,6 +73,15 @@ TEST_F(ConfigTest, EmptyFileGivesTheDefaults) {
   EXPECT_EQ(config->max_limits.sandbox.memory_bytes, 1ULL << 30);
   EXPECT_EQ(config->calls.max_running, 128U);
   EXPECT_EQ(config->deploy.entries, 10'000U);
+  EXPECT_EQ(config->netns.memory_bytes, 256ULL << 20);
+  EXPECT_GE(config->netns.builders, 1U);
+  EXPECT_LE(config->netns.builders, 2U);
+  EXPECT_EQ(config->netns.reuse, Config::Netns::Reuse::kUntouched);
+  EXPECT_FALSE(config->nat.ipv4);
+  EXPECT_FALSE(config->nat.ipv6);
+  EXPECT_TRUE(config->nat.resolvers.empty());
+  EXPECT_EQ(netns::to_texts(config->nat.allow), std::vector<std::string>{"internet"});
+  EXPECT_EQ(config->nat.connections, 512U);
   EXPECT_EQ(config->zygotes.sets.size(), 2U);
   EXPECT_TRUE(config->zygotes.seal);
 }
@@ -114,7 +127,17 @@ depth = 7
 [netns]
 low = 1
 high = 2
-reuse_untouched = false
+memory = "64M"
+builders = 3
+reuse = "function"
+[nat]
+ipv4 = "10.107.0.0/16"
+ipv6 = "fd53:1::/64"
+resolvers = ["9.9.9.9", "2620:fe::fe"]
+allow = ["internet", "10.1.0.0/16:443/tcp", "192.168.0.0/16"]
+low = 3
+high = 4
+connections = 100
 [parked]
 min = 2
 max = 3
@@ -165,7 +188,19 @@ Pillow = ["PIL.Image", "PIL"]
   EXPECT_EQ(config->deploy, (BundleLimits{8ULL << 20, 32ULL << 20, 100, 7}));
   EXPECT_EQ(config->netns.low, 1U);
   EXPECT_EQ(config->netns.high, 2U);
-  EXPECT_FALSE(config->netns.reuse_untouched);
+  EXPECT_EQ(config->netns.memory_bytes, 64ULL << 20);
+  EXPECT_EQ(config->netns.builders, 3U);
+  EXPECT_EQ(config->netns.reuse, Config::Netns::Reuse::kFunction);
+  EXPECT_EQ(config->nat.ipv4, boost::asio::ip::make_network_v4("10.107.0.0/16"));
+  EXPECT_EQ(config->nat.ipv6, boost::asio::ip::make_network_v6("fd53:1::/64"));
+  const std::vector<boost::asio::ip::address> resolvers = {
+      boost::asio::ip::make_address("9.9.9.9"), boost::asio::ip::make_address("2620:fe::fe")};
+  EXPECT_EQ(config->nat.resolvers, resolvers);
+  EXPECT_EQ(netns::to_texts(config->nat.allow),
+            (std::vector<std::string>{"internet", "10.1.0.0/16:443", "192.168.0.0/16"}));
+  EXPECT_EQ(config->nat.low, 3U);
+  EXPECT_EQ(config->nat.high, 4U);
+  EXPECT_EQ(config->nat.connections, 100U);
   EXPECT_EQ(config->parked.min, 2U);
   EXPECT_EQ(config->parked.max, 3U);
   EXPECT_EQ(config->parked.shells, 5U);
@@ -188,10 +223,9 @@ TEST_F(ConfigTest, ErrorsNameFileLineAndKey) {
   const std::vector<std::pair<const char*, const char*>> table = {
       {"\nsockt = 1",
        ":2: sockt: unknown key; the known ones are calls, cgroup, deploy, ids, limits, log_level, "
-       "netns, packages, parked, socket, socket_group, state_dir, zygotes"},
+       "nat, netns, packages, parked, socket, socket_group, state_dir, zygotes"},
       {"[netns]\nlow = 1\nmiddle = 2",
-       ":3: [netns] middle: unknown key; the known ones are high, low, "
-       "reuse_untouched"},
+       ":3: [netns] middle: unknown key; the known ones are builders, high, low, memory, reuse"},
       {"[limits.max]\nmemory = \"2X\"",
        ":2: [limits.max] memory: \"2X\" is not a size; write whole bytes or a whole number with K, "
        "M or G, such as 256M"},
@@ -247,6 +281,81 @@ TEST_F(ConfigTest, ErrorsNameFileLineAndKey) {
       {"[calls]\nhistory = 1979-05-27", ":2: calls.history: dates and times have no meaning here"},
   };
   for (const auto& [text, expected] : table) EXPECT_EQ(error(text), expected) << text;
+}
+
+TEST_F(ConfigTest, ReuseIsAWord) {
+  using Reuse = Config::Netns::Reuse;
+  for (const auto& [word, reuse] :
+       std::vector<std::pair<std::string, Reuse>>{{"never", Reuse::kNever},
+                                                  {"untouched", Reuse::kUntouched},
+                                                  {"function", Reuse::kFunction}}) {
+    const auto config = load("[netns]\nreuse = \"" + word + "\"");
+    ASSERT_TRUE(config) << config.error().describe();
+    EXPECT_EQ(config->netns.reuse, reuse) << word;
+  }
+  EXPECT_EQ(error("[netns]\nreuse = \"always\""),
+            ":2: [netns] reuse: must be never, untouched or function, not \"always\"");
+  EXPECT_EQ(error("[netns]\nreuse = true"), ":2: [netns] reuse: must be a text, not true");
+  EXPECT_TRUE(error("[netns]\nreuse_untouched = true")
+                  .starts_with(":2: [netns] reuse_untouched: unknown key"));
+}
+
+TEST_F(ConfigTest, StocksOfNamespacesFitTheirMemory) {
+  EXPECT_EQ(
+      error("[netns]\nhigh = 4\nlow = 1\nmemory = \"4M\""),
+      ":4: [netns] memory: 4M has room for 19 namespaces; a stock of 4 and those at work need "
+      "20");
+  EXPECT_EQ(error("[netns]\nhigh = 3\nlow = 1\nmemory = \"4M\""), "(loaded)");
+  EXPECT_EQ(error("[netns]\nlow = 1\nhigh = 5000"),
+            ":3: [netns] memory: 256M has room for 1278 namespaces; a stock of 5000 and those at "
+            "work need 5016");
+  // Those with a link count where there are any.
+  const std::string small = "[netns]\nhigh = 3\nlow = 1\nmemory = \"4M\"\n[nat]\nhigh = 2\n";
+  EXPECT_EQ(error(small), "(loaded)");
+  EXPECT_TRUE(error(small + "ipv4 = \"10.107.0.0/16\"").starts_with(":4: [netns] memory: 4M has"));
+}
+
+TEST_F(ConfigTest, NatErrorsNameFileLineAndKey) {
+  const std::vector<std::pair<const char*, const char*>> table = {
+      {"ipv4 = \"10.0.0.0/8\"", "ipv4: 10.0.0.0/8 is not a prefix of 16 to 29 bits"},
+      {"ipv4 = \"10.107.0.1/16\"",
+       "ipv4: \"10.107.0.1/16\" has host bits set; the network is 10.107.0.0/16"},
+      {"ipv4 = \"10.107.0.0\"", "ipv4: 10.107.0.0/32 is not a prefix of 16 to 29 bits"},
+      {"ipv4 = \"fd00::/64\"", "ipv4: \"fd00::/64\" is not a network of IPv4"},
+      {"ipv4 = \"224.0.0.0/16\"", "ipv4: 224.0.0.0/16 is not unicast"},
+      {"ipv4 = \"here\"", "ipv4: \"here\" is not an IP address or network"},
+      {"ipv4 = 10", "ipv4: must be a text, not 10"},
+      {"ipv6 = \"fd53:1::/64\"", "ipv6: needs ipv4, too"},
+      {"ipv6 = \"fd53:1::/48\"\nipv4 = \"10.107.0.0/16\"",
+       "ipv6: fd53:1::/48 is not a prefix of 64 to 112 bits"},
+      {"resolvers = [\"9.9.9.9:53\"]", "resolvers: \"9.9.9.9:53\" is not an IP address"},
+      {"resolvers = [\"9.9.9.9/32\"]", "resolvers: \"9.9.9.9/32\" is not an IP address"},
+      {"resolvers = [\"1.1.1.1\", \"1.1.1.2\", \"1.1.1.3\", \"1.1.1.4\"]",
+       "resolvers: must be at most 3, as resolv.conf(5) takes, not 4"},
+      {"resolvers = \"127.0.0.53\"",
+       "resolvers: \"127.0.0.53\" can never be reached: 127.0.0.0/8 is loopback"},
+      {"resolvers = \"fd00::1\"\nipv4 = \"10.107.0.0/16\"",
+       "resolvers: \"fd00::1\" can never be reached: sandboxes have no IPv6 here"},
+      {"allow = []", "allow: names no destination"},
+      {"allow = [\"internet\", \"10.0.0.1/8\"]",
+       "allow: \"10.0.0.1/8\" has host bits set; the network is 10.0.0.0/8"},
+      {"allow = \"10.107.1.0/24\"\nipv4 = \"10.107.0.0/16\"",
+       "allow: \"10.107.1.0/24\" can never be reached: 10.107.0.0/16 is the sandboxes' own, who "
+       "cannot reach each other or the host"},
+      {"low = 17", "low: must not be above high (16), not 17"},
+      {"high = 0", "high: must be a whole number between 1 and 4096, not 0"},
+      {"high = 6\nipv4 = \"10.107.0.0/29\"",
+       "high: must not be above the 5 addresses of 10.107.0.0/29, not 6"},
+      {"connections = 0", "connections: must be a whole number between 1 and 65535, not 0"},
+      {"ipv5 = 1",
+       "ipv5: unknown key; the known ones are allow, connections, high, ipv4, ipv6, low, "
+       "resolvers"},
+  };
+  for (const auto& [text, expected] : table) {
+    EXPECT_EQ(error("[nat]\n" + std::string(text)), ":2: [nat] " + std::string(expected)) << text;
+  }
+  // What nat would use does no harm while it is off.
+  EXPECT_EQ(error("[nat]\nallow = \"10.0.0.0/8\"\nhigh = 3"), "(loaded)");
 }
 
 TEST_F(ConfigTest, SyntaxErrorsNameTheLine) {

@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-namespace sock::manager {
+namespace sock {
 
 /// Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms).
 [[nodiscard]] bool is_utf8(std::string_view text);
@@ -16,4 +16,4 @@ namespace sock::manager {
 /// neither fill nor steer a terminal and the message stays UTF-8.
 [[nodiscard]] std::string in_quotes(std::string_view text);
 
-}  // namespace sock::manager
+}  // namespace sock

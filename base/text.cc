@@ -1,9 +1,9 @@
-#include "manager/settings/text.h"
+#include "base/text.h"
 
 #include <cstddef>
 #include <cstdint>
 
-namespace sock::manager {
+namespace sock {
 namespace {
 
 // Bytes of the UTF-8 character that `text` starts with; 0 when it is malformed.
@@ -78,4 +78,4 @@ std::string in_quotes(std::string_view text) {
   return out + '"';
 }
 
-}  // namespace sock::manager
+}  // namespace sock
