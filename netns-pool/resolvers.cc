@@ -147,9 +147,9 @@ class Reader {
  private:
   void read_line(std::string_view line) {
     // As in glibc, a keyword has nothing before it, and a comment is a line.
-    constexpr std::string_view kNoKeyword = ";# \t\r";
-    if (line.empty() || kNoKeyword.contains(line.front())) return;
+    constexpr std::string_view kNoKeyword = ";# \t";
     auto words = words_of(line);
+    if (words.empty() || kNoKeyword.contains(line.front())) return;
     const auto keyword = words.front();
     words.erase(words.begin());
     if (keyword == "nameserver") return add_server(words);

@@ -37,9 +37,9 @@ class Shell {
   /// privileges. Once only, before the call is sent. About 20 µs.
   ///
   /// `resolv_conf`, which must live until this returns, becomes the sandbox's /etc/resolv.conf: a
-  /// read-only, nosuid, nodev, noexec mount of its own, for 10 µs more and a page of its /dev/shm.
-  /// Without one the file is the empty one that all sandboxes share, and looking up a name fails at
-  /// once. kInvalid when it is too large.
+  /// read-only, nosuid, nodev, noexec mount of its own, for 10 to 20 µs more and a page of its
+  /// /dev/shm. Without one the file is the empty one that all sandboxes share, and looking up a
+  /// name fails at once. kInvalid when it is too large.
   [[nodiscard]] boost::asio::awaitable<Result<>> attach(Fd task, std::uint64_t tmp_bytes,
                                                         Clock::time_point deadline,
                                                         std::string_view resolv_conf = {});

@@ -67,6 +67,7 @@ TEST_F(ResolversTest, AreThoseOfTheHost) {
       "203.0.113.53 2001:db8::53");
   EXPECT_EQ(servers("nameserver 10.0.0.2#53\nnameserver 10.0.0.3;x\nnameserver 10.0.0.2\n"),
             "10.0.0.2 10.0.0.3");
+  EXPECT_EQ(servers("\r\n\v\n\f\f\n \nnameserver 203.0.113.53\n"), "203.0.113.53");
   // No keyword at the beginning of its line, as for glibc.
   EXPECT_EQ(servers(" nameserver 203.0.113.1\n#nameserver 203.0.113.2\nnameservers 203.0.113.3\n"
                     "nameserver\nnameserver 203.0.113.4\n"),
