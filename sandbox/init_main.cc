@@ -28,6 +28,7 @@
 #include "base/message.h"
 #include "sandbox/confine.h"
 #include "sandbox/mount_api.h"
+#include "sandbox/resolv_conf.h"
 #include "sandbox/wire.h"
 
 namespace sock::sandbox {
@@ -49,8 +50,9 @@ bool receive(int socket, Request& request) {
   const ssize_t n =
       receive_into(socket, writable_bytes_of(request.message), request.fds, request.fd_count);
   if (n == 0) return false;
-  if (n != sizeof request.message) ::_exit(2);
-  request.message.target[sizeof request.message.target - 1] = '\0';
+  const std::size_t text = request.message.text_length;
+  if (text >= sizeof request.message.text || n != static_cast<ssize_t>(sent_size(text))) ::_exit(2);
+  request.message.text[text] = '\0';
   return true;
 }
 
@@ -78,8 +80,7 @@ InitReply mount_scratch(const char* target, InitStep step, const InitMessage& re
 
 InitReply build_shell(const Request& request) {
   if (::setns(request.fds[0], CLONE_NEWNET) < 0) return failed(InitStep::kJoinNetns);
-  constexpr char kName[] = "sandbox";
-  if (::sethostname(kName, sizeof kName - 1) < 0) return failed(InitStep::kHostname);
+  if (::sethostname(kHostName, sizeof kHostName - 1) < 0) return failed(InitStep::kHostname);
   // subset=pid leaves /proc/PID alone: no kernel knobs, no host figures. hidepid keeps this
   // init out of the handler's sight (proc(5), Linux 5.8).
   if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
@@ -105,7 +106,10 @@ InitReply attach_task(const Request& request, std::uint64_t mounted_bytes) {
     if (::mount(nullptr, "/tmp", nullptr, kFlags, size) < 0) return failed(InitStep::kTmp);
     if (::mount(nullptr, "/dev/shm", nullptr, kFlags, size) < 0) return failed(InitStep::kShm);
   }
-  return {};
+  const InitMessage& message = request.message;
+  if (message.text_length == 0) return {};
+  const bool attached = attach_resolv_conf({message.text, message.text_length});
+  return attached ? InitReply{} : failed(InitStep::kResolvConf);
 }
 
 /// After this, not even a bug in the loop below could do harm: no capability, and seccomp's strict
@@ -198,7 +202,7 @@ class RootBuilder {
  public:
   InitReply attach(const Request& request) {
     if (request.fd_count != 1) return {InitStep::kProtocol, EPROTO};
-    const char* target = request.message.target;
+    const char* target = request.message.text;
     if (!started_) {
       started_ = true;
       if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) {

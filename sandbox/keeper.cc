@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include <boost/asio/this_coro.hpp>
-#include <cstring>
+#include <span>
 
 #include "base/await_exit.h"
 #include "base/file.h"
@@ -23,6 +23,16 @@ namespace {
 
 /// Generous for real programs, small enough that inodes cannot exhaust kernel memory.
 constexpr std::uint64_t kTmpInodes = 4096;
+
+constexpr std::size_t kLongestText = sizeof InitMessage::text - 1;
+
+/// `text` has at most kLongestText bytes.
+Result<> send(Channel& control, InitMessage& message, std::span<const int> fds = {},
+              std::string_view text = {}) {
+  text.copy(message.text, kLongestText);
+  message.text_length = static_cast<std::uint32_t>(text.size());
+  return control.send(bytes_of(message).first(sent_size(text.size())), fds);
+}
 
 Result<> check(const InitReply& reply) {
   if (reply.error == 0) return {};
@@ -63,12 +73,17 @@ void Shell::kill() const {
 }
 
 asio::awaitable<Result<>> Shell::attach(Fd task, std::uint64_t tmp_bytes,
-                                        Clock::time_point deadline) {
+                                        Clock::time_point deadline, std::string_view resolv_conf) {
+  static_assert(kLargestResolvConf <= kLongestText);
+  if (resolv_conf.size() > kLargestResolvConf) {
+    co_return fail(Code::kInvalid, to_string(InitStep::kResolvConf),
+                   std::to_string(resolv_conf.size()) + " bytes are too many");
+  }
   InitMessage message;
   message.type = InitMessageType::kAttach;
   message.tmp_bytes = tmp_bytes;
   const int fd = task.get();
-  if (auto sent = control_.send(bytes_of(message), {&fd, 1}); !sent) co_return sent;
+  if (auto sent = send(control_, message, {&fd, 1}, resolv_conf); !sent) co_return sent;
   auto reply = co_await receive_reply(control_, deadline);
   if (!reply) co_return std::unexpected(reply.error());
   co_return Result<>{};
@@ -112,16 +127,15 @@ asio::awaitable<Result<>> Keeper::build_root() {
   for (const auto& mount : *mounts) {
     InitMessage message;
     message.type = InitMessageType::kMount;
-    if (mount.target.size() >= sizeof message.target) {
+    if (mount.target.size() > kLongestText) {
       co_return fail(Code::kInvalid, "sandbox root", mount.target + " is too long a path");
     }
-    std::memcpy(message.target, mount.target.data(), mount.target.size());
     const int fd = mount.tree.get();
-    if (auto sent = control_.send(bytes_of(message), {&fd, 1}); !sent) co_return sent;
+    if (auto sent = send(control_, message, {&fd, 1}, mount.target); !sent) co_return sent;
   }
   InitMessage seal;
   seal.type = InitMessageType::kSeal;
-  if (auto sent = control_.send(bytes_of(seal)); !sent) co_return sent;
+  if (auto sent = send(control_, seal); !sent) co_return sent;
   auto reply = co_await receive_reply(control_, Clock::now() + options_.timeout);
   if (!reply) co_return std::unexpected(reply.error());
   co_return Result<>{};
@@ -146,7 +160,7 @@ asio::awaitable<Result<Shell>> Keeper::build_shell(int netns, std::uint64_t tmp_
   message.tmp_bytes = tmp_bytes;
   message.tmp_inodes = kTmpInodes;
   const int fds[] = {netns, (*sockets)[1].get()};
-  if (auto sent = control_.send(bytes_of(message), fds); !sent) {
+  if (auto sent = send(control_, message, fds); !sent) {
     co_return std::unexpected(sent.error());
   }
   (*sockets)[1].reset();

@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 namespace sock::sandbox::mount_api {
 namespace {
 
@@ -55,6 +57,18 @@ int open_tree_with(int directory, const char* path, unsigned flags, std::uint64_
   mount_attr request = private_with(attributes);
   return static_cast<int>(::syscall(kOpenTreeAttr, directory, path, flags | OPEN_TREE_CLOEXEC,
                                     &request, sizeof request));
+}
+
+int detached_view(int directory, const char* path, unsigned flags, std::uint64_t attributes) {
+  const int made = open_tree_with(directory, path, flags | OPEN_TREE_CLONE, attributes);
+  if (made >= 0) return made;
+  // An older kernel; whatever else is wrong, these say it again.
+  const int tree = open_tree(directory, path, flags | OPEN_TREE_CLONE);
+  if (tree < 0 || set_attributes(tree, attributes, false) == 0) return tree;
+  const int error = errno;
+  ::close(tree);
+  errno = error;
+  return -1;
 }
 
 int pivot_root(const char* new_root, const char* put_old) {

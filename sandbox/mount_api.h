@@ -20,6 +20,10 @@ namespace sock::sandbox::mount_api {
 /// open_tree() and set_attributes() of that one mount in one call (open_tree_attr, Linux 6.15).
 [[nodiscard]] int open_tree_with(int directory, const char* path, unsigned flags,
                                  std::uint64_t attributes);
+/// A detached, private view of that one mount with MOUNT_ATTR_… flags: the one call, or on an older
+/// kernel the two.
+[[nodiscard]] int detached_view(int directory, const char* path, unsigned flags,
+                                std::uint64_t attributes);
 [[nodiscard]] int pivot_root(const char* new_root, const char* put_old);
 
 }  // namespace sock::sandbox::mount_api

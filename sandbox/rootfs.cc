@@ -20,6 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kLargestCopy = 4 << 20;
+constexpr std::size_t kLongestPath = 255;
+static_assert(kLongestPath < sizeof InitMessage::text);
 
 Result<Fd> new_tmpfs(const char* size) {
   Fd context(mount_api::fsopen("tmpfs"));
@@ -114,16 +116,23 @@ Result<> fill_root(int root, const RootOptions& options) {
   for (const auto& name : options.etc_copies) {
     if (auto copied = copy_etc(root, name); !copied) return copied;
   }
-  constexpr std::array<std::array<const char*, 2>, 5> kFiles{{
+  const std::string hosts = std::string("127.0.0.1 localhost\n127.0.1.1 ") + kHostName +
+                            "\n::1 localhost ip6-localhost ip6-loopback\n";
+  const std::array<std::array<const char*, 2>, 6> files{{
       {"etc/passwd",
        "root:x:0:0:root:/:/bin/false\nsandbox:x:1000:1000:sandbox:/tmp:/bin/sh\n"
        "nobody:x:65534:65534:nobody:/:/bin/false\n"},
       {"etc/group", "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n"},
-      {"etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"},
-      {"etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"},
+      // A name in there may have an address of each family.
+      {"etc/host.conf", "multi on\n"},
+      {"etc/hosts", hosts.c_str()},
+      {"etc/nsswitch.conf",
+       "passwd: files\ngroup: files\nhosts: files dns\nprotocols: files\nservices: files\n"},
+      // Shell::attach() covers it where there is somebody to ask. Empty, it means the sandbox's own
+      // loopback, where nobody answers, which a lookup is told at once.
       {"etc/resolv.conf", ""},
   }};
-  for (const auto& [path, text] : kFiles) {
+  for (const auto& [path, text] : files) {
     if (auto written = write_file(root, path, text); !written) return written;
   }
   return {};
@@ -163,7 +172,7 @@ Result<> check_bind(const fs::path& folder) {
           "sandboxes cannot be shown " + folder.string() + ": they have " + own + " to themselves");
     }
   }
-  if (folder.native().size() >= sizeof InitMessage::target) {
+  if (folder.native().size() > kLongestPath) {
     return fail(Code::kInvalid, "sandbox root", folder.string() + " is too long a path");
   }
   return {};
@@ -214,14 +223,8 @@ Result<std::vector<RootMount>> build_root(const RootOptions& options) {
 
 Result<Fd> task_mount(const std::string& folder) {
   constexpr std::uint64_t kAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-  Fd tree(mount_api::open_tree_with(AT_FDCWD, folder.c_str(), OPEN_TREE_CLONE, kAttributes));
-  if (tree) return tree;
-  // An older kernel; whatever else is wrong, these say it again.
-  tree.reset(mount_api::open_tree(AT_FDCWD, folder.c_str(), OPEN_TREE_CLONE));
-  if (!tree) return fail_errno("open_tree", folder);
-  if (mount_api::set_attributes(tree.get(), kAttributes, false) < 0) {
-    return fail_errno("mount_setattr", folder);
-  }
+  Fd tree(mount_api::detached_view(AT_FDCWD, folder.c_str(), 0, kAttributes));
+  if (!tree) return fail_errno("task mount", folder);
   return tree;
 }
 

@@ -20,8 +20,9 @@ struct RootOptions {
   /// those that are missing, and those beneath another, which shows them.
   std::vector<std::string> binds{"/usr/lib", "/usr/lib64", "/usr/bin", "/usr/share"};
   /// Host files and folders copied (symbolic links kept) into the root's /etc.
-  std::vector<std::string> etc_copies{"alternatives", "fonts",     "ld.so.cache",     "localtime",
-                                      "mime.types",   "ssl/certs", "ssl/openssl.cnf", "timezone"};
+  std::vector<std::string> etc_copies{"alternatives",    "fonts",     "ld.so.cache", "localtime",
+                                      "mime.types",      "protocols", "services",    "ssl/certs",
+                                      "ssl/openssl.cnf", "timezone"};
 };
 
 /// Whether sandboxes can show the host's folder at the same place: kInvalid where they have

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace sock::sandbox {
@@ -11,16 +12,28 @@ enum class InitMessageType : std::uint32_t {
   kSeal = 2,    ///< keeper: the root is complete, pivot into it; answered with InitReply
   kShell = 3,   ///< keeper: build a shell from [netns, shell's control socket]; answered on that
                 ///< socket, by the shell, with InitReply and its pidfd
-  kAttach = 4,  ///< shell: attach [function directory] at /var/task; answered with InitReply
+  kAttach = 4,  ///< shell: attach [function directory] at /var/task, and `text`, if there is any,
+                ///< as /etc/resolv.conf; answered with InitReply
 };
 
+/// Sent without the part of `text` that is not used.
 struct InitMessage {
   InitMessageType type = InitMessageType::kMount;
-  std::uint32_t reserved = 0;
+  std::uint32_t text_length = 0;
   std::uint64_t tmp_bytes = 0;   ///< kShell, kAttach: size of /tmp and /dev/shm
   std::uint64_t tmp_inodes = 0;  ///< kShell
-  char target[256] = {};         ///< kMount: relative to the root, "" is the root itself
+  /// kMount: the place, relative to the root, "" is the root itself. kAttach: a whole file. Ends
+  /// with a NUL, which `text_length` does not count.
+  char text[1024] = {};
 };
+
+/// The bytes that are sent of a message with this much text.
+[[nodiscard]] constexpr std::size_t sent_size(std::size_t text_length) {
+  return offsetof(InitMessage, text) + text_length;
+}
+
+/// What every sandbox is called.
+inline constexpr char kHostName[] = "sandbox";
 
 /// Stages of building the keeper's root and a shell, for errors and their tests.
 enum class InitStep : std::uint32_t {
@@ -38,6 +51,7 @@ enum class InitStep : std::uint32_t {
   kTmp,
   kShm,
   kAttachTask,
+  kResolvConf,
   kDropPrivileges,
 };
 

@@ -1,23 +1,16 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <cstddef>
-#include <string>
 
 #include "sandbox/mount_api.h"
 #include "sandbox/rootfs.h"
+#include "tests/sandbox/old_kernel.h"
 
 namespace sock::sandbox {
 namespace {
@@ -49,31 +42,10 @@ int look_at_task_mount() {
   return 0;
 }
 
-bool forbid(int system_call) {
-  std::array program{
-      sock_filter{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
-      sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, static_cast<unsigned>(system_call)},
-      sock_filter{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | ENOSYS},
-      sock_filter{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
-  };
-  const sock_fprog filter{program.size(), program.data()};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) == 0;
-}
-
-int status_of(bool old_kernel) {
-  constexpr int kOpenTreeAttr = 467;
-  const pid_t pid = ::fork();
-  if (pid == 0) ::_exit(old_kernel && !forbid(kOpenTreeAttr) ? 9 : look_at_task_mount());
-  int status = -1;
-  EXPECT_EQ(::waitpid(pid, &status, 0), pid);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 TEST(TaskMount, IsReadOnlyAndPrivateWithAndWithoutTheOneCall) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-  EXPECT_EQ(status_of(false), 0);
-  EXPECT_EQ(status_of(true), 0);
+  EXPECT_EQ(status_of(look_at_task_mount, false), 0);
+  EXPECT_EQ(status_of(look_at_task_mount, true), 0);
 }
 
 }  // namespace
