@@ -29,15 +29,13 @@ class SlotShelf {
   /// Holds as many from now on: builds what is missing in the background, buries what is too many.
   void set_stock(std::size_t stock);
 
-  /// Tries again to build what is missing, in the background.
-  void refill();
-
   /// No more refilling; returns when what it held is buried.
   [[nodiscard]] boost::asio::awaitable<void> stop();
 
   [[nodiscard]] std::size_t ready() const { return slots_.size(); }
 
  private:
+  void refill();
   [[nodiscard]] boost::asio::awaitable<void> refill_loop();
   void bury_all_but(std::size_t count);
 

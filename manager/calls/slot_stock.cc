@@ -35,12 +35,9 @@ SlotStock::SlotStock(asio::any_io_executor executor, SlotStockOptions options,
 }
 
 std::unique_ptr<SlotShelf> SlotStock::make_shelf(Network network) {
-  auto bury_one = [this](std::unique_ptr<Slot> slot) -> asio::awaitable<void> {
-    // Nobody asks how it ended.
-    (void)co_await bury(std::move(slot), Process(), Haste::kNone);
-  };
-  return std::make_unique<SlotShelf>(
-      executor_, [this, network] { return build(network); }, std::move(bury_one));
+  auto build_one = [this, network] { return build(network); };
+  auto bury_one = [this](std::unique_ptr<Slot> slot) { return bury_unused(std::move(slot)); };
+  return std::make_unique<SlotShelf>(executor_, std::move(build_one), std::move(bury_one));
 }
 
 netns::NetnsPool& SlotStock::pool(Network network) {
@@ -109,6 +106,11 @@ std::size_t SlotStock::ready() const {
 
 asio::awaitable<Obituary> SlotStock::bury(std::unique_ptr<Slot> slot, Process clone, Haste haste) {
   return undertaker_.bury(std::move(slot), std::move(clone), haste);
+}
+
+asio::awaitable<void> SlotStock::bury_unused(std::unique_ptr<Slot> slot) {
+  const auto obituary = co_await bury(std::move(slot), Process(), Haste::kCallerWaits);
+  (void)obituary;
 }
 
 asio::awaitable<void> SlotStock::stop() {

@@ -91,6 +91,7 @@ class SlotStock {
  private:
   [[nodiscard]] std::unique_ptr<SlotShelf> make_shelf(Network network);
   [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Slot>>> build(Network network);
+  [[nodiscard]] boost::asio::awaitable<void> bury_unused(std::unique_ptr<Slot> slot);
   [[nodiscard]] netns::NetnsPool& pool(Network network);
 
   boost::asio::any_io_executor executor_;
