@@ -14,6 +14,7 @@
 #include "manager/doctor.h"
 #include "manager/functions/function_options.h"
 #include "manager/state/reclaim.h"
+#include "pkgcache/match.h"
 #include "pkgcache/requirement.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/seccomp_policy.h"
@@ -222,9 +223,10 @@ asio::awaitable<Result<>> Daemon::build_sandboxes() {
   netns_ = std::move(*netns);
 
   slots_ = std::make_unique<SlotStock>(
-      executor_, SlotStockOptions{config_.parked.shells, config_.default_limits.sandbox}, *netns_,
-      *keeper_, *cgroups_, cgroup_worker_, uids_, *ledger_);
-  slots_->refill();
+      executor_,
+      SlotStockOptions{
+          .stock = config_.parked.shells, .limits = config_.default_limits.sandbox, .nat = {}},
+      *netns_, *keeper_, *cgroups_, cgroup_worker_, uids_, *ledger_);
   co_return Result<>{};
 }
 
@@ -352,16 +354,25 @@ asio::awaitable<void> Daemon::tick() {
 void Daemon::replan() {
   const auto now = Clock::now();
   std::vector<pkgcache::Demand> demands;
-  std::map<std::string, std::uint32_t> keep_ready;
+  for (const auto& function : registry_->list()) {
+    demands.push_back({function->spec.packages, demand_.rate(function->spec.name, now)});
+  }
+  auto plan = planner_->plan(demands);
+  std::vector<std::vector<pkgcache::Package>> sets;
+  for (const auto& node : plan.nodes) sets.push_back(node.packages);
+  KeepReady keep_ready;
+  bool nat_wanted = false;
   for (const auto& function : registry_->list()) {
     const FunctionSpec& spec = function->spec;
-    demands.push_back({spec.packages, demand_.rate(spec.name, now)});
+    const auto node = pkgcache::best_zygote(sets, spec.packages);
+    if (!node || !slots_->offers(spec.network)) continue;
+    nat_wanted = nat_wanted || spec.network == Network::kNat;
+    auto& least = keep_ready[{plan.nodes[*node].id, spec.network}];
     // Where a function has a zygote of its own, that one keeps them ready.
-    if (spec.keep_ready > 0 && functions_->refused(spec.name)) {
-      keep_ready[pkgcache::zygote_id(spec.packages)] += spec.keep_ready;
-    }
+    if (functions_->refused(spec.name)) least += spec.keep_ready;
   }
-  zygotes_->adopt(planner_->plan(demands), std::move(keep_ready));
+  slots_->set_stock(Network::kNat, nat_wanted ? config_.parked.shells : 0);
+  zygotes_->adopt(std::move(plan), std::move(keep_ready));
   functions_->adopt(registry_->list());
 }
 
@@ -495,7 +506,7 @@ json::object Daemon::zygotes() {
                                  {"replicas", std::move(replicas)},
                                  {"memory_bytes", memory_of(*node)},
                                  {"import_ms", zygote ? zygote->import_us() / 1000 : 0},
-                                 {"parked", node->stock ? node->stock->parked() : 0},
+                                 {"parked", node->stocks ? node->stocks->parked() : 0},
                                  {"clones", node->clones},
                                  {"age_s", age},
                                  {"sealed", zygote && zygote->sealing().sealed},

@@ -114,7 +114,11 @@ asio::awaitable<Result<>> confine(Clone& clone, SlotStock& slots) {
 }
 
 asio::awaitable<Result<>> attach(Clone& clone, std::shared_ptr<const Function> function,
-                                 Clock::time_point deadline) {
+                                 SlotStock& slots, Clock::time_point deadline) {
+  if (clone.slot->network != Network::kNone) {
+    auto opened = co_await slots.open(*clone.slot, *function);
+    if (!opened) co_return opened;
+  }
   auto task = sandbox::task_mount(function->code.string());
   if (!task) co_return std::unexpected(task.error());
   const std::uint64_t tmp_bytes = function->spec.limits.tmp_bytes;
@@ -143,30 +147,37 @@ bool Clone::alive() {
 }
 
 asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(CloneRecipe recipe, SlotStock& slots) {
+  auto slot = co_await slots.take(recipe.network, recipe.function.get());
+  if (!slot) co_return std::unexpected(slot.error());
+  co_return co_await make_clone(std::move(recipe), std::move(*slot), slots);
+}
+
+asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(CloneRecipe recipe,
+                                                           std::unique_ptr<Slot> slot,
+                                                           SlotStock& slots) {
   const auto executor = co_await asio::this_coro::executor;
   auto pipes = open_pipes(recipe.discard_output);
-  if (!pipes) co_return std::unexpected(pipes.error());
-  auto slot = co_await slots.take();
-  if (!slot) co_return std::unexpected(slot.error());
   Result<Process> process = Process();
+  if (!pipes) process = std::unexpected(pipes.error());
   // The limits before the clone: what an image brings counts against the function's memory.
-  if (recipe.function) {
-    auto limited = (*slot)->cgroup.set_limits(recipe.function->spec.limits);
+  if (process && recipe.function) {
+    auto limited = slot->cgroup.set_limits(recipe.function->spec.limits);
     if (!limited) process = std::unexpected(limited.error());
   }
-  if (process) process = co_await start_clone(recipe, **slot, slots, *pipes);
+  if (process) process = co_await start_clone(recipe, *slot, slots, *pipes);
   if (!process) {
-    co_await slots.bury(std::move(*slot), Process(), Haste::kNone);
+    co_await slots.bury(std::move(slot), Process(), Haste::kNone);
     co_return std::unexpected(process.error());
   }
   // The clone's ends must be closed here, or its death would never read as end of file.
   pipes->clones_connection.reset();
   pipes->clones_log.reset();
-  auto clone = std::make_unique<Clone>(executor, std::move(*slot), std::move(*process),
+  auto clone = std::make_unique<Clone>(executor, std::move(slot), std::move(*process),
                                        std::move(pipes->connection), std::move(pipes->log));
   auto confined = co_await confine(*clone, slots);
   if (confined && recipe.function) {
-    confined = co_await attach(*clone, std::move(recipe.function), Clock::now() + kParkTimeout);
+    confined =
+        co_await attach(*clone, std::move(recipe.function), slots, Clock::now() + kParkTimeout);
   }
   if (confined) co_return clone;
   co_await bury_clone(std::move(clone), slots);
@@ -174,10 +185,10 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(CloneRecipe recipe, S
 }
 
 asio::awaitable<Result<>> dedicate(Clone& clone, std::shared_ptr<const Function> function,
-                                   Clock::time_point deadline) {
+                                   SlotStock& slots, Clock::time_point deadline) {
   auto limited = clone.slot->cgroup.set_limits(function->spec.limits);
   if (!limited) co_return limited;
-  co_return co_await attach(clone, std::move(function), deadline);
+  co_return co_await attach(clone, std::move(function), slots, deadline);
 }
 
 asio::awaitable<void> bury_clone(std::unique_ptr<Clone> clone, SlotStock& slots) {

@@ -37,6 +37,7 @@ struct Clone {
 /// What a clone is made from, and how far it is taken before it parks.
 struct CloneRecipe {
   std::shared_ptr<zygote::Zygote> zygote;
+  Network network = Network::kNone;                    ///< of its slot: that of `function`, or none
   std::shared_ptr<const Fd> image = nullptr;           ///< restored before it parks; null: nothing
   std::shared_ptr<const Fd> touches = nullptr;         ///< populated before it parks; null: nothing
   std::shared_ptr<const Function> function = nullptr;  ///< dedicated to it; null: to none yet
@@ -49,9 +50,15 @@ struct CloneRecipe {
 [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(CloneRecipe recipe,
                                                                                 SlotStock& slots);
 
-/// Gives a parked clone the function's limits and its directory at /var/task. Once only.
+/// The same into `slot`, which is of the recipe's network: a failure here is never for want of one.
+[[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(
+    CloneRecipe recipe, std::unique_ptr<Slot> slot, SlotStock& slots);
+
+/// Gives a parked clone the function's limits, the network that it may have in a slot of this
+/// class, and its directory at /var/task. Once only; a clone for which it failed must not be used.
 [[nodiscard]] boost::asio::awaitable<Result<>> dedicate(Clone& clone,
                                                         std::shared_ptr<const Function> function,
+                                                        SlotStock& slots,
                                                         Clock::time_point deadline);
 
 /// Takes a clone apart whose end nobody asks about; see SlotStock::bury().

@@ -48,6 +48,7 @@ asio::awaitable<Result<CallReply>> CodeCache::compile_in_sandbox(
     std::shared_ptr<const Function> function) {
   auto recipe = recipe_();
   if (!recipe) co_return std::unexpected(recipe.error());
+  // Without the function's network: nothing of the function runs.
   recipe->function = function;
   recipe->discard_output = true;
   auto clone = co_await make_clone(std::move(*recipe), slots_);

@@ -117,8 +117,10 @@ asio::awaitable<CallRecord> Dispatcher::invoke(std::shared_ptr<const Function> f
   if (cancelled) call->end(Ending::kCancelled);
   Result<> prepared;
   call->loaded = call->clone->function != nullptr;
-  if (!call->loaded) {
-    prepared = co_await dedicate(*call->clone, function, call->deadline);
+  if (call->clone->slot->network != function->spec.network) {
+    prepared = fail(Code::kInternal, "network", "the sandbox is of another network class");
+  } else if (!call->loaded) {
+    prepared = co_await dedicate(*call->clone, function, slots_, call->deadline);
   }
   record.create_us = micros_between(admitted, Clock::now());
   if (prepared) {
@@ -159,7 +161,7 @@ std::unique_ptr<Clone> Dispatcher::take_parked(const Function& function, CallRec
   }
   auto choice = zygotes_.choose(function.spec.packages);
   if (!choice) return nullptr;
-  clone = choice->node->stock->take();
+  clone = choice->node->stocks->take(function.spec.network);
   if (!clone) return nullptr;
   ++choice->node->clones;
   record.zygote = choice->node->packages();
@@ -184,7 +186,7 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::clone_now(const Func
     if (!choice) co_return std::unexpected(choice.error());
     ZygoteNode& node = *choice->node;
     record.zygote = node.packages();
-    auto made = co_await node.zygotes->make();
+    auto made = co_await node.zygotes->make(function.spec.network);
     if (made) {
       ++node.clones;
       record.start = choice->exact ? Start::kClone : Start::kCold;

@@ -45,7 +45,11 @@ struct FunctionZygotes::Source {
   unsigned recordings = 0;
 
   [[nodiscard]] CloneRecipe recipe() const {
-    return {.zygote = zygote, .image = image, .touches = touches, .function = function};
+    return {.zygote = zygote,
+            .network = function->spec.network,
+            .image = image,
+            .touches = touches,
+            .function = function};
   }
 };
 
@@ -180,6 +184,7 @@ asio::awaitable<Result<std::shared_ptr<FunctionZygotes::Source>>> FunctionZygote
     co_return fail(Code::kInternal, "function zygote", "its package zygote is not sealed");
   }
   CloneRecipe recipe = std::move(base->recipe);
+  recipe.network = function->spec.network;
   recipe.function = function;
   recipe.to_be_recorded = true;
   recipe.discard_output = true;

@@ -3,46 +3,69 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
-#include <deque>
+#include <functional>
 #include <memory>
+#include <optional>
 
 #include "base/process.h"
 #include "base/worker.h"
-#include "manager/background.h"
 #include "manager/calls/attach_warmer.h"
 #include "manager/calls/cgroup_stock.h"
+#include "manager/calls/per_network.h"
 #include "manager/calls/slot.h"
+#include "manager/calls/slot_shelf.h"
 #include "manager/calls/uid_pool.h"
 #include "manager/calls/undertaker.h"
+#include "manager/functions/function.h"
 #include "manager/state/ledger.h"
+#include "netns-pool/egress.h"
 #include "netns-pool/netns_pool.h"
 #include "sandbox/cgroup_pool.h"
 #include "sandbox/keeper.h"
 
 namespace sock::manager {
 
-struct SlotStockOptions {
-  std::size_t stock = 4;   ///< slots kept ready
-  sandbox::Limits limits;  ///< in force in a fresh slot
+/// What sandboxes of the class nat take beyond the others.
+struct NatAccess {
+  netns::NetnsPool& netns;  ///< of namespaces that can be given a link
+  /// Gives a namespace its link and lets pass what Egress says, in bounded time. After a failure
+  /// the namespace is destroyed.
+  std::function<boost::asio::awaitable<Result<>>(netns::Netns&, const netns::Egress&)> open;
 };
 
-/// Prepares slots ahead of demand, and has dead ones taken apart. On the event loop; not thread
-/// safe. The parts it is given must outlive it.
+struct SlotStockOptions {
+  std::size_t stock = 4;         ///< slots of the class none kept ready
+  sandbox::Limits limits;        ///< in force in a fresh slot
+  std::optional<NatAccess> nat;  ///< nothing: there are no slots of that class
+};
+
+/// Prepares slots of each network class ahead of demand, and has dead ones taken apart. Never is
+/// one of another class given for want of the right one. On the event loop; not thread safe. The
+/// parts it is given must outlive it.
 class SlotStock {
  public:
   SlotStock(boost::asio::any_io_executor executor, SlotStockOptions options,
             netns::NetnsPool& netns, sandbox::Keeper& keeper, sandbox::CgroupPool& cgroups,
             Worker& cgroup_worker, UidPool& uids, Ledger& ledger);
 
-  /// A slot from the stock, else built now. Starts refilling behind the caller's back.
-  [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Slot>>> take();
+  /// A slot of that class from the stock, else built now; for `owner` where that is known already.
+  /// Starts refilling behind the caller's back. kInternal for a class that is not offered.
+  [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Slot>>> take(
+      Network network, const Function* owner = nullptr);
+
+  /// Gives a slot of a class other than none the network that `function`, of the same class, may
+  /// have. Once only, before anything of the function is in the slot, which after a failure must be
+  /// buried.
+  [[nodiscard]] boost::asio::awaitable<Result<>> open(Slot& slot, const Function& function);
+
+  /// Slots of that class to keep ready from now on. Ignored for one that is not offered.
+  void set_stock(Network network, std::size_t stock);
+
+  [[nodiscard]] bool offers(Network network) const { return shelves_[network] != nullptr; }
 
   /// The end of a slot that was taken; see Undertaker::bury().
   [[nodiscard]] boost::asio::awaitable<Obituary> bury(std::unique_ptr<Slot> slot, Process clone,
                                                       Haste haste);
-
-  /// Tops the stock up in the background.
-  void refill();
 
   /// To be called once a second: lets the pool of cgroups shrink.
   void tick() { cgroups_.tick(); }
@@ -55,7 +78,7 @@ class SlotStock {
   /// No more refilling; buries the stock and returns when no sandbox is left.
   [[nodiscard]] boost::asio::awaitable<void> stop();
 
-  [[nodiscard]] std::size_t ready() const { return slots_.size(); }
+  [[nodiscard]] std::size_t ready() const;
   /// Slots being buried now.
   [[nodiscard]] std::size_t dying() const { return undertaker_.dying(); }
 
@@ -66,8 +89,10 @@ class SlotStock {
   [[nodiscard]] std::uint32_t host_uid(const Slot& slot) const;
 
  private:
-  [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Slot>>> build();
-  [[nodiscard]] boost::asio::awaitable<void> refill_loop();
+  [[nodiscard]] std::unique_ptr<SlotShelf> make_shelf(Network network);
+  [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Slot>>> build(Network network);
+  [[nodiscard]] boost::asio::awaitable<void> bury_unused(std::unique_ptr<Slot> slot);
+  [[nodiscard]] netns::NetnsPool& pool(Network network);
 
   boost::asio::any_io_executor executor_;
   SlotStockOptions options_;
@@ -80,9 +105,7 @@ class SlotStock {
   Undertaker undertaker_;
   AttachWarmer warmer_;
   bool attach_after_birth_;
-  std::deque<std::unique_ptr<Slot>> slots_;
-  bool refilling_ = false;
-  Background refills_;
+  PerNetwork<std::unique_ptr<SlotShelf>> shelves_;  ///< null: not offered
   bool stopping_ = false;
 };
 

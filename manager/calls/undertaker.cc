@@ -18,10 +18,8 @@ constexpr Millis kDeathTimeout{5'000};
 
 }  // namespace
 
-Undertaker::Undertaker(const asio::any_io_executor& executor, netns::NetnsPool& netns,
-                       CgroupStock& cgroups, UidPool& uids)
-    : netns_(netns),
-      cgroups_(cgroups),
+Undertaker::Undertaker(const asio::any_io_executor& executor, CgroupStock& cgroups, UidPool& uids)
+    : cgroups_(cgroups),
       uids_(uids),
       watch_(executor, kDeathTimeout),
       idle_(executor, Clock::time_point::max()) {}
@@ -35,12 +33,14 @@ asio::awaitable<Obituary> Undertaker::bury(std::unique_ptr<Slot> slot, Process c
   Obituary obituary;
   obituary.exit = death.exit;
   obituary.usage = co_await cgroups_.settle(std::move(slot->cgroup));
-  if (death.complete) {
-    netns_.give_back(std::move(slot->netns));
-    uids_.give_back(slot->uid);
+  // Else somebody may be alive in it under this id: neither is anybody else's any more.
+  if (death.complete) uids_.give_back(slot->uid);
+  // A namespace that was opened has more than loopback, and is not as it was built.
+  const bool opened = slot->half_open || !slot->owner.empty();
+  if (death.complete && !opened) {
+    slot->home->give_back(std::move(slot->netns));
   } else {
-    // Somebody may be alive in it under this id: neither is anybody else's any more.
-    netns_.retire(std::move(slot->netns));
+    slot->home->retire(std::move(slot->netns));
   }
   slot.reset();
   if (--dying_ == 0) idle_.cancel();

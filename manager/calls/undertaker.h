@@ -12,7 +12,6 @@
 #include "manager/calls/death_watch.h"
 #include "manager/calls/slot.h"
 #include "manager/calls/uid_pool.h"
-#include "netns-pool/netns_pool.h"
 #include "sandbox/cgroup.h"
 
 namespace sock::manager {
@@ -27,8 +26,7 @@ struct Obituary {
 /// is given must outlive it.
 class Undertaker {
  public:
-  Undertaker(const boost::asio::any_io_executor& executor, netns::NetnsPool& netns,
-             CgroupStock& cgroups, UidPool& uids);
+  Undertaker(const boost::asio::any_io_executor& executor, CgroupStock& cgroups, UidPool& uids);
 
   /// Kills whatever lives in the slot at once, reaps `clone` (which may be empty), accounts, and
   /// returns the parts to their pools. Completes when nothing of the sandbox is left, or when it is
@@ -43,7 +41,6 @@ class Undertaker {
   [[nodiscard]] std::size_t dying() const { return dying_; }
 
  private:
-  netns::NetnsPool& netns_;
   CgroupStock& cgroups_;
   UidPool& uids_;
   DeathWatch watch_;

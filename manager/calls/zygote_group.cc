@@ -99,7 +99,7 @@ std::vector<std::shared_ptr<zygote::Zygote>> ZygoteGroup::all() const {
   return out;
 }
 
-asio::awaitable<Result<std::unique_ptr<Clone>>> ZygoteGroup::make() {
+asio::awaitable<Result<std::unique_ptr<Clone>>> ZygoteGroup::make(Network network) {
   const auto self = shared_from_this();
   Error last{Code::kInternal, "zygote", 0, "it died"};
   for (int i = 0; i < kMostTries; ++i) {
@@ -107,10 +107,16 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> ZygoteGroup::make() {
     const auto member = least_busy();
     if (!member) break;
     ++member->at_work;
+    auto slot = co_await parts_.slots.take(network);
+    if (!slot) {
+      --member->at_work;
+      co_return std::unexpected(slot.error());
+    }
     CloneRecipe recipe;
     recipe.zygote = member->zygote;
+    recipe.network = network;
     recipe.touches = touches_;
-    auto clone = co_await make_clone(std::move(recipe), parts_.slots);
+    auto clone = co_await make_clone(std::move(recipe), std::move(*slot), parts_.slots);
     --member->at_work;
     if (clone) co_return clone;
     last = clone.error();

@@ -48,9 +48,10 @@ class ZygoteGroup : public std::enable_shared_from_this<ZygoteGroup> {
   /// The first one, and what its clones and those of its replicas populate; to be called once.
   void start(CloneRecipe recipe);
 
-  /// A clone from the least busy process, as make_clone(). Tries another one, if there is, when
-  /// one turns out to be broken.
-  [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Clone>>> make();
+  /// A clone from the least busy process into a slot of that class, as make_clone(). Tries another
+  /// process, if there is, when one turns out to be broken; that there is no slot is no process's
+  /// fault.
+  [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Clone>>> make(Network network);
 
   /// The oldest process, which is never retired; null when none is left.
   [[nodiscard]] std::shared_ptr<zygote::Zygote> zygote() const;

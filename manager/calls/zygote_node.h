@@ -5,8 +5,8 @@
 #include <string>
 
 #include "base/clock.h"
-#include "manager/calls/clone_stock.h"
 #include "manager/calls/zygote_group.h"
+#include "manager/calls/zygote_stocks.h"
 #include "pkgcache/plan.h"
 
 namespace sock::manager {
@@ -22,7 +22,7 @@ struct ZygoteNode {
   pkgcache::ZygoteSpec spec;
   State state = State::kStarting;
   std::shared_ptr<ZygoteGroup> zygotes;  ///< set when ready
-  std::shared_ptr<CloneStock> stock;     ///< set when ready
+  std::shared_ptr<ZygoteStocks> stocks;  ///< set when ready
   /// Zygotes of one generation descend from one exec'd interpreter: they share its hash seed and
   /// the addresses of what they inherited from it. Another one is another layout.
   std::uint64_t generation = 0;

@@ -61,13 +61,18 @@ asio::awaitable<Result<YoungZygote>> ZygoteNursery::start(pkgcache::ZygoteSpec s
   const std::string name = spec.id;
   auto group = std::make_shared<ZygoteGroup>(executor_, parts, name, std::move(on_dead));
   group->start(std::move(recipe));
-  auto make = [group] { return group->make(); };
   auto bury = [this](std::unique_ptr<Clone> clone) { return bury_clone(std::move(clone), slots_); };
   // The group itself gives up a zygote that cannot clone.
   auto on_failure = [name](const Error& error) {
     spdlog::debug("zygote {}: no clone to park: {}", name, error.describe());
   };
-  young.stock = std::make_shared<CloneStock>(executor_, options_.stock, make, bury, on_failure);
+  CloneStockOptions options = options_.stock;
+  options.min = 0;
+  auto make_stock = [&](Network network) {
+    auto make = [group, network] { return group->make(network); };
+    return std::make_shared<CloneStock>(executor_, options, make, bury, on_failure);
+  };
+  young.stocks = std::make_shared<ZygoteStocks>(make_stock);
   young.zygotes = std::move(group);
   co_return young;
 }

@@ -21,10 +21,10 @@ struct ZygoteNurseryOptions {
   unsigned replicas = 0;  ///< of all zygotes together
 };
 
-/// A zygote that has just become ready, not yet in the tree, and its stock, still empty.
+/// A zygote that has just become ready, not yet in the tree, and its stocks, still empty.
 struct YoungZygote {
   std::shared_ptr<ZygoteGroup> zygotes;
-  std::shared_ptr<CloneStock> stock;
+  std::shared_ptr<ZygoteStocks> stocks;
   std::uint64_t generation = 0;
   std::string seal_error;  ///< why it is not sealed; empty when it is
 };

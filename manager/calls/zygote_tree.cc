@@ -55,19 +55,23 @@ asio::awaitable<Result<>> ZygoteTree::start() {
   co_return Result<>{};
 }
 
-void ZygoteTree::adopt(pkgcache::ZygotePlan plan, std::map<std::string, std::uint32_t> keep_ready) {
+void ZygoteTree::adopt(pkgcache::ZygotePlan plan, KeepReady keep_ready) {
   plan_ = std::move(plan);
   keep_ready_ = std::move(keep_ready);
   for (const auto& [id, node] : nodes_) {
-    if (node->stock) node->stock->set_min(least_parked(id));
+    if (node->stocks) node->stocks->set_min(least_parked(id));
   }
   kick();
 }
 
-std::uint32_t ZygoteTree::least_parked(const std::string& id) const {
-  const auto wanted = keep_ready_.find(id);
-  const std::uint32_t min = wanted == keep_ready_.end() ? 0 : wanted->second;
-  return std::max(min, nursery_.least_parked());
+PerNetwork<std::uint32_t> ZygoteTree::least_parked(const std::string& id) const {
+  PerNetwork<std::uint32_t> least(nursery_.least_parked(), 0);
+  for (const Network network : kNetworks) {
+    const auto asked = keep_ready_.find({id, network});
+    if (asked == keep_ready_.end()) continue;
+    least[network] = std::max(asked->second, nursery_.least_parked());
+  }
+  return least;
 }
 
 void ZygoteTree::tick() {
@@ -75,7 +79,7 @@ void ZygoteTree::tick() {
   // Either may find out that a zygote is broken, and change what is ready.
   const auto ready = ready_;
   for (const auto& node : ready) {
-    if (const auto stock = node->stock) stock->tick();
+    if (const auto stocks = node->stocks) stocks->tick();
     if (const auto zygotes = node->zygotes) zygotes->tick();
   }
   rotation_.tick(Clock::now());
@@ -161,7 +165,7 @@ asio::awaitable<void> ZygoteTree::start_node(std::shared_ptr<ZygoteNode> node) {
   put_in_service(node, std::move(*young));
   node->error.clear();
   node->failures = 0;
-  node->stock->set_min(least_parked(node->spec.id));
+  node->stocks->set_min(least_parked(node->spec.id));
 }
 
 asio::awaitable<Result<>> ZygoteTree::renew(std::shared_ptr<ZygoteNode> node) {
@@ -175,12 +179,12 @@ asio::awaitable<Result<>> ZygoteTree::renew(std::shared_ptr<ZygoteNode> node) {
   if (stopping_) co_return fail(Code::kDraining, "zygote", "sockd is stopping");
   auto young = co_await nursery_.start(node->spec, ready_ancestor(*node), on_dead(node));
   if (!young) co_return std::unexpected(young.error());
-  const auto stock = young->stock;
+  const auto stocks = young->stocks;
   if (!stopping_) {
-    filling_ = stock;
-    stock->set_min(least_parked(node->spec.id));
-    // Short of memory it may not fill; then it lives on what its predecessor has parked.
-    const bool filled = co_await stock->wait_filled(Clock::now() + kFillTimeout);
+    filling_ = stocks;
+    stocks->set_min(least_parked(node->spec.id));
+    // Short of memory they may not fill; then it lives on what its predecessor has parked.
+    const bool filled = co_await stocks->wait_filled(Clock::now() + kFillTimeout);
     (void)filled;
     filling_.reset();
   }
@@ -189,11 +193,11 @@ asio::awaitable<Result<>> ZygoteTree::renew(std::shared_ptr<ZygoteNode> node) {
   const bool works = young->zygotes->zygote() != nullptr;
   if (!wanted || !works) {
     young->zygotes->close();
-    co_await stock->stop();
+    stocks->stop(background_);
     if (!wanted) co_return fail(Code::kDraining, "zygote", "the node is gone");
     co_return fail(Code::kInternal, "zygote", "the successor cannot clone");
   }
-  stock->inherit(*node->stock);
+  stocks->inherit(*node->stocks);
   take_out_of_service(*node);
   put_in_service(node, std::move(*young));
   co_return Result<>{};
@@ -201,7 +205,7 @@ asio::awaitable<Result<>> ZygoteTree::renew(std::shared_ptr<ZygoteNode> node) {
 
 void ZygoteTree::put_in_service(const std::shared_ptr<ZygoteNode>& node, YoungZygote young) {
   node->zygotes = std::move(young.zygotes);
-  node->stock = std::move(young.stock);
+  node->stocks = std::move(young.stocks);
   node->generation = young.generation;
   node->seal_error = std::move(young.seal_error);
   node->state = ZygoteNode::State::kReady;
@@ -222,7 +226,8 @@ void ZygoteTree::take_out_of_service(ZygoteNode& node) {
   }
   node.state = ZygoteNode::State::kFailed;
   rebuild_index();
-  if (node.stock) background_.run(stop_stock(std::move(node.stock)));
+  if (node.stocks) node.stocks->stop(background_);
+  node.stocks.reset();
   // Clones in the making hold their zygote too; the process dies with the last of them.
   if (node.zygotes) node.zygotes->close();
   node.zygotes.reset();
@@ -255,7 +260,7 @@ Result<ZygoteChoice> ZygoteTree::choose(const std::vector<pkgcache::Package>& pa
 
 std::size_t ZygoteTree::parked() const {
   std::size_t sum = 0;
-  for (const auto& node : ready_) sum += node->stock->parked();
+  for (const auto& node : ready_) sum += node->stocks->parked();
   return sum;
 }
 
@@ -263,14 +268,15 @@ void ZygoteTree::stop() {
   stopping_ = true;
   rotation_.stop();
   for (const auto& [id, node] : nodes_) {
-    if (node->stock) background_.run(stop_stock(std::move(node->stock)));
+    if (node->stocks) node->stocks->stop(background_);
+    node->stocks.reset();
     if (node->zygotes) node->zygotes->close();
     node->zygotes.reset();
   }
   nodes_.clear();
   rebuild_index();
-  // Its renewal waits for it to fill.
-  if (filling_) background_.run(stop_stock(filling_));
+  // A renewal waits for them to fill.
+  if (filling_) filling_->stop(background_);
 }
 
 }  // namespace sock::manager

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -14,6 +15,7 @@
 #include "manager/calls/zygote_node.h"
 #include "manager/calls/zygote_nursery.h"
 #include "manager/calls/zygote_rotation.h"
+#include "manager/calls/zygote_stocks.h"
 #include "pkgcache/catalogue.h"
 #include "pkgcache/plan.h"
 
@@ -25,6 +27,11 @@ struct ZygoteChoice {
   bool exact = false;  ///< it holds all of the wanted packages
 };
 
+/// What functions ask of nodes, by the node's id and the network class: the fewest parked clones
+/// that it must hold, 0 being the usual minimum. Where a class other than none is not asked for, a
+/// node holds nothing of it before somebody wants a clone.
+using KeepReady = std::map<std::pair<std::string, Network>, std::uint32_t>;
+
 struct ZygoteTreeOptions {
   ZygoteNurseryOptions nursery;
   ZygoteRotationOptions rotation;
@@ -33,9 +40,9 @@ struct ZygoteTreeOptions {
 /// For those who keep what depends on a zygote's very process or memory layout. Both are called on
 /// the event loop and must not call back into the tree.
 struct ZygoteObserver {
-  /// The node has a new zygote and a stock.
+  /// The node has a new zygote and stocks.
   std::function<void(const ZygoteNode&)> on_ready;
-  /// The zygote and stock it has are about to be taken from it: it died, was dropped, or gets new
+  /// The zygote and stocks it has are about to be taken from it: it died, was dropped, or gets new
   /// ones, of which on_ready tells at once. Not called when the whole tree stops.
   std::function<void(const ZygoteNode&)> on_retired;
 };
@@ -55,9 +62,8 @@ class ZygoteTree {
   /// Starts the root; nothing works without it.
   [[nodiscard]] boost::asio::awaitable<Result<>> start();
 
-  /// Brings the tree to `plan` in the background, most important first. `keep_ready` maps a node's
-  /// id to the fewest parked clones it must hold.
-  void adopt(pkgcache::ZygotePlan plan, std::map<std::string, std::uint32_t> keep_ready);
+  /// Brings the tree to `plan` in the background, most important first.
+  void adopt(pkgcache::ZygotePlan plan, KeepReady keep_ready);
 
   /// The ready zygote that saves a package set most. Always one, the root at least, unless that
   /// has died and is being restarted.
@@ -90,7 +96,7 @@ class ZygoteTree {
   void rebuild_index();
   [[nodiscard]] std::vector<std::shared_ptr<ZygoteNode>> in_plan_order() const;
   [[nodiscard]] std::shared_ptr<ZygoteNode> ready_ancestor(const ZygoteNode& node) const;
-  [[nodiscard]] std::uint32_t least_parked(const std::string& id) const;
+  [[nodiscard]] PerNetwork<std::uint32_t> least_parked(const std::string& id) const;
 
   boost::asio::any_io_executor executor_;
   Background& background_;
@@ -98,11 +104,11 @@ class ZygoteTree {
   ZygoteRotation rotation_;
   std::vector<ZygoteObserver> observers_;
   pkgcache::ZygotePlan plan_;
-  std::map<std::string, std::uint32_t> keep_ready_;
+  KeepReady keep_ready_;
   std::map<std::string, std::shared_ptr<ZygoteNode>> nodes_;
   std::vector<std::shared_ptr<ZygoteNode>> ready_;          ///< what choose() may pick,
   std::vector<std::vector<pkgcache::Package>> ready_sets_;  ///< and their packages
-  std::shared_ptr<CloneStock> filling_;  ///< of a successor that is not in service yet
+  std::shared_ptr<ZygoteStocks> filling_;  ///< of a successor that is not in service yet
   bool reconciling_ = false;
   bool dirty_ = false;
   bool stopping_ = false;

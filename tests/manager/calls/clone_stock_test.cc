@@ -1,16 +1,12 @@
 #include "manager/calls/clone_stock.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <array>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/use_awaitable.hpp>
+
+#include "tests/manager/calls/clone_factory.h"
 
 namespace sock::manager {
 namespace {
@@ -18,59 +14,6 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr std::uint64_t kGuess = 2ULL << 20;  ///< of a clone that cannot be measured
-
-/// Makes clones without a sandbox: a socket and a pipe, whose other ends it holds.
-class Factory {
- public:
-  explicit Factory(asio::io_context& loop) : loop_(loop) {}
-
-  [[nodiscard]] CloneMaker maker() {
-    return [this] { return make(); };
-  }
-  [[nodiscard]] CloneBurier burier() {
-    return [this](std::unique_ptr<Clone> clone) { return bury(std::move(clone)); };
-  }
-
-  Millis takes{0};
-  std::optional<Error> error;  ///< of every clone from now on
-  unsigned made = 0;
-  unsigned buried = 0;
-  unsigned at_once = 0;  ///< at most
-  std::vector<Fd> far_ends;
-
- private:
-  asio::awaitable<Result<std::unique_ptr<Clone>>> make() {
-    ++working_;
-    at_once = std::max(at_once, working_);
-    asio::steady_timer timer(loop_, takes);
-    auto ignored = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    (void)ignored;
-    --working_;
-    if (error) co_return std::unexpected(*error);
-    std::array<int, 2> sockets{};
-    std::array<int, 2> pipe{};
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) < 0 ||
-        ::pipe2(pipe.data(), O_CLOEXEC) < 0) {
-      co_return fail_errno("test", "socketpair");
-    }
-    ::close(pipe[1]);
-    far_ends.emplace_back(sockets[1]);
-    ++made;
-    co_return std::make_unique<Clone>(loop_.get_executor(), nullptr, Process(), Fd(sockets[0]),
-                                      Fd(pipe[0]));
-  }
-
-  asio::awaitable<void> bury(std::unique_ptr<Clone> clone) {
-    asio::steady_timer timer(loop_, takes);
-    auto ignored = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    (void)ignored;
-    clone.reset();
-    ++buried;
-  }
-
-  asio::io_context& loop_;
-  unsigned working_ = 0;
-};
 
 class CloneStockTest : public testing::Test {
  protected:
@@ -94,7 +37,7 @@ class CloneStockTest : public testing::Test {
   }
 
   asio::io_context loop_;
-  Factory factory_{loop_};
+  CloneFactory factory_{loop_};
   unsigned failures_ = 0;
 };
 
