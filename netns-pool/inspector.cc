@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -69,6 +70,13 @@ Result<std::set<int>> served_protocols() {
   return protocols;
 }
 
+/// What may be gone in a moment: a socket that the kernel has taken off its lists and not freed
+/// yet, a connection that both sides have closed and only the last answer is missing of.
+bool leaves_soon(const Item& item) {
+  return item.stain == Stain::kSocket &&
+         (item.what.ends_with("does not list") || item.what.ends_with("last-ack"));
+}
+
 }  // namespace
 
 Result<Inspector> Inspector::open(int netns, std::span<const int> known) {
@@ -123,27 +131,27 @@ Result<> Inspector::add_sockets(Inventory& inventory) {
   constexpr Millis kPatience{50};
   constexpr Millis kPause{1};
   const auto deadline = Clock::now() + kPatience;
-  bool listed = false;
   for (;;) {
     auto count = count_sockets();
     if (!count) return std::unexpected(count.error());
-    if (count->fragments != 0) {
-      inventory.items.push_back(
-          {Stain::kFragment, std::to_string(count->fragments) + " incomplete packets", ""});
-    }
     if (count->sockets < known_.size()) {
       return fail(Code::kInvalid, kStep, "a socket that was known is closed");
     }
-    const auto others = count->sockets - known_.size();
-    if (others == 0 && count->time_wait == 0 && (!count->dccp || listed)) return {};
-    const auto before = inventory.items.size();
-    if (auto done = list_sockets(diag_.get(), known_, inventory.items); !done) return done;
-    listed = true;
-    if (inventory.items.size() != before) return {};
-    if (Clock::now() >= deadline) {
-      const auto left = others + count->time_wait;
-      inventory.items.push_back(
-          {Stain::kSocket, std::to_string(left) + " that the kernel does not list", ""});
+    std::vector<Item> found;
+    if (count->fragments != 0) {
+      found.push_back(
+          {Stain::kFragment, std::to_string(count->fragments) + " incomplete packets", ""});
+    }
+    const auto others = count->sockets - known_.size() + count->time_wait;
+    if (others != 0 || count->dccp) {
+      if (auto done = list_sockets(diag_.get(), known_, found); !done) return done;
+      if (found.empty() && others != 0) {
+        found.push_back(
+            {Stain::kSocket, std::to_string(others) + " that the kernel does not list", ""});
+      }
+    }
+    if (found.empty() || !std::ranges::all_of(found, leaves_soon) || Clock::now() >= deadline) {
+      std::ranges::move(found, std::back_inserter(inventory.items));
       return {};
     }
     std::this_thread::sleep_for(kPause);

@@ -31,8 +31,9 @@ class Inspector {
   /// to be kept open as long as this lives.
   [[nodiscard]] static Result<Inspector> open(int netns, std::span<const int> known = {});
 
-  /// 1 to 2 ms. When everything but a socket that cannot be named is gone, waits up to 50 ms for
-  /// the kernel to free it. kInvalid when a known socket is closed.
+  /// About a millisecond. When no socket is left but some that the kernel is about to free, or that
+  /// await the last answer of a closed connection, waits up to 50 ms for them to go. kInvalid when
+  /// a known socket is closed.
   [[nodiscard]] Result<Inventory> take();
 
   /// Has the kernel forget whom the namespace has talked to by TCP (round-trip times, cookies), and
