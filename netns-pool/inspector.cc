@@ -17,7 +17,6 @@
 #include "base/file.h"
 #include "netns-pool/memory_inventory.h"
 #include "netns-pool/route_inventory.h"
-#include "netns-pool/setting_inventory.h"
 #include "netns-pool/socket_inventory.h"
 
 namespace sock::netns {
@@ -167,7 +166,7 @@ Result<Inventory> Inspector::take() {
     if (done) done = add_sockets(inventory);
     if (done) done = list_kernel_tables(inventory.items);
     if (!done) return std::unexpected(done.error());
-    auto settings = read_settings();
+    auto settings = settings_.read();
     if (!settings) return std::unexpected(settings.error());
     inventory.settings = std::move(*settings);
     auto tracked = tracked_connections();
@@ -178,7 +177,7 @@ Result<Inventory> Inspector::take() {
     }
   }
   auto done = list_configuration(route_.get(), inventory.items);
-  if (done) done = list_peers(generic_.get(), inventory.items);
+  if (done) done = list_generic(generic_.get(), inventory.items);
   if (done && netfilter_) done = list_filters(netfilter_.get(), inventory.items);
   if (done && ipsec_) done = list_ipsec(ipsec_.get(), inventory.items);
   if (!done) return std::unexpected(done.error());
