@@ -242,7 +242,8 @@ class Lister {
     if (own.empty()) own = attributes.find(IFA_ADDRESS, Form::kAddress);
     own_.push_back(own);
     // Whether others have it is found out by the kernel in its own time.
-    const auto flags = attributes.number(IFA_FLAGS) & ~(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC);
+    const auto flags =
+        attributes.number(IFA_FLAGS) & ~std::uint32_t{IFA_F_TENTATIVE | IFA_F_OPTIMISTIC};
     add(Stain::kAddress,
         "address " + own + "/" + std::to_string(header.ifa_prefixlen) + " on " +
             name_of(static_cast<int>(header.ifa_index)),
