@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -16,7 +17,6 @@
 #include "base/file.h"
 #include "netns-pool/memory_inventory.h"
 #include "netns-pool/route_inventory.h"
-#include "netns-pool/setting_inventory.h"
 #include "netns-pool/socket_inventory.h"
 
 namespace sock::netns {
@@ -67,6 +67,13 @@ Result<std::set<int>> served_protocols() {
     if (words >> address >> protocol >> port && port == 0) protocols.insert(protocol);
   }
   return protocols;
+}
+
+/// What may be gone in a moment: a socket that the kernel has taken off its lists and not freed
+/// yet, a connection that both sides have closed and only the last answer is missing of.
+bool leaves_soon(const Item& item) {
+  return item.stain == Stain::kSocket &&
+         (item.what.ends_with("does not list") || item.what.ends_with("last-ack"));
 }
 
 }  // namespace
@@ -123,27 +130,27 @@ Result<> Inspector::add_sockets(Inventory& inventory) {
   constexpr Millis kPatience{50};
   constexpr Millis kPause{1};
   const auto deadline = Clock::now() + kPatience;
-  bool listed = false;
   for (;;) {
     auto count = count_sockets();
     if (!count) return std::unexpected(count.error());
-    if (count->fragments != 0) {
-      inventory.items.push_back(
-          {Stain::kFragment, std::to_string(count->fragments) + " incomplete packets", ""});
-    }
     if (count->sockets < known_.size()) {
       return fail(Code::kInvalid, kStep, "a socket that was known is closed");
     }
-    const auto others = count->sockets - known_.size();
-    if (others == 0 && count->time_wait == 0 && (!count->dccp || listed)) return {};
-    const auto before = inventory.items.size();
-    if (auto done = list_sockets(diag_.get(), known_, inventory.items); !done) return done;
-    listed = true;
-    if (inventory.items.size() != before) return {};
-    if (Clock::now() >= deadline) {
-      const auto left = others + count->time_wait;
-      inventory.items.push_back(
-          {Stain::kSocket, std::to_string(left) + " that the kernel does not list", ""});
+    std::vector<Item> found;
+    if (count->fragments != 0) {
+      found.push_back(
+          {Stain::kFragment, std::to_string(count->fragments) + " incomplete packets", ""});
+    }
+    const auto others = count->sockets - known_.size() + count->time_wait;
+    if (others != 0 || count->dccp) {
+      if (auto done = list_sockets(diag_.get(), known_, found); !done) return done;
+      if (found.empty() && others != 0) {
+        found.push_back(
+            {Stain::kSocket, std::to_string(others) + " that the kernel does not list", ""});
+      }
+    }
+    if (found.empty() || !std::ranges::all_of(found, leaves_soon) || Clock::now() >= deadline) {
+      std::ranges::move(found, std::back_inserter(inventory.items));
       return {};
     }
     std::this_thread::sleep_for(kPause);
@@ -159,7 +166,7 @@ Result<Inventory> Inspector::take() {
     if (done) done = add_sockets(inventory);
     if (done) done = list_kernel_tables(inventory.items);
     if (!done) return std::unexpected(done.error());
-    auto settings = read_settings();
+    auto settings = settings_.read();
     if (!settings) return std::unexpected(settings.error());
     inventory.settings = std::move(*settings);
     auto tracked = tracked_connections();
@@ -170,7 +177,7 @@ Result<Inventory> Inspector::take() {
     }
   }
   auto done = list_configuration(route_.get(), inventory.items);
-  if (done) done = list_peers(generic_.get(), inventory.items);
+  if (done) done = list_generic(generic_.get(), inventory.items);
   if (done && netfilter_) done = list_filters(netfilter_.get(), inventory.items);
   if (done && ipsec_) done = list_ipsec(ipsec_.get(), inventory.items);
   if (!done) return std::unexpected(done.error());

@@ -7,13 +7,14 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "netns-pool/inventory.h"
+#include "netns-pool/setting_inventory.h"
 
 namespace sock::netns {
 
 /// Looks into one network namespace, to prove that nothing of its use is left in it. It has sockets
 /// there of its own, which stay open: the kernel goes on counting a netlink socket for some
-/// milliseconds after its close, and a count of sockets must be exact. It keeps the namespace
-/// alive. Not thread safe, but any thread may use it. Move only.
+/// milliseconds after its close, and a count of sockets must be exact. Four to six descriptors. It
+/// keeps the namespace alive. Not thread safe, but any thread may use it. Move only.
 ///
 /// Every call enters the namespace with the CALLING THREAD (setns(2)) and brings it back, or aborts
 /// the process: a thread that cannot leave a sandbox's namespace must do nothing more. So call on a
@@ -31,8 +32,9 @@ class Inspector {
   /// to be kept open as long as this lives.
   [[nodiscard]] static Result<Inspector> open(int netns, std::span<const int> known = {});
 
-  /// 1 to 2 ms. When everything but a socket that cannot be named is gone, waits up to 50 ms for
-  /// the kernel to free it. kInvalid when a known socket is closed.
+  /// About a millisecond. When no socket is left but some that the kernel is about to free, or that
+  /// await the last answer of a closed connection, waits up to 50 ms for them to go. kInvalid when
+  /// a known socket is closed.
   [[nodiscard]] Result<Inventory> take();
 
   /// Has the kernel forget whom the namespace has talked to by TCP (round-trip times, cookies), and
@@ -51,8 +53,9 @@ class Inspector {
   Fd diag_;
   Fd route_;
   Fd generic_;
-  Fd netfilter_;                   // where the kernel has it
-  Fd ipsec_;                       // where the kernel has it
+  Fd netfilter_;  // where the kernel has it
+  Fd ipsec_;      // where the kernel has it
+  SettingReader settings_;
   std::set<std::uint64_t> known_;  // inodes of our own sockets and of the caller's
 };
 

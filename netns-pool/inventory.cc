@@ -1,6 +1,7 @@
 #include "netns-pool/inventory.h"
 
 #include <algorithm>
+#include <iterator>
 #include <sstream>
 
 namespace sock::netns {
@@ -16,10 +17,11 @@ std::vector<std::string> words_of(const std::string& text) {
   return words;
 }
 
-/// The first "name=value" of `now` that `before` has not.
+/// The first "name=value" of `now` that `before` has not, or the other way round.
 std::string change(const std::string& before, const std::string& now) {
   const auto old_words = words_of(before);
-  for (const auto& word : words_of(now)) {
+  const auto new_words = words_of(now);
+  for (const auto& word : new_words) {
     if (std::ranges::find(old_words, word) != old_words.end()) continue;
     const auto name = word.substr(0, word.find('=') + 1);
     const auto was =
@@ -27,7 +29,10 @@ std::string change(const std::string& before, const std::string& now) {
     if (was == old_words.end()) return word;
     return word + ", was " + was->substr(name.size());
   }
-  return "no longer " + before;
+  for (const auto& word : old_words) {
+    if (std::ranges::find(new_words, word) == new_words.end()) return "no " + word;
+  }
+  return "in another order";
 }
 
 std::optional<Difference> difference_of_items(const std::vector<Item>& built,

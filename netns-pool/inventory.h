@@ -53,8 +53,8 @@ struct Difference {
 };
 
 /// The first thing, in the order of Stain, by which a namespace differs from how it was built;
-/// nullopt: nothing. Sockets, memories of connections and fragments are a stain even when `built`
-/// had them.
+/// nullopt: nothing. Sockets, connections after their socket, flow labels and fragments are a stain
+/// even when `built` had them.
 [[nodiscard]] std::optional<Difference> difference(const Inventory& built, const Inventory& now);
 
 }  // namespace sock::netns

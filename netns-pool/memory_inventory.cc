@@ -22,7 +22,6 @@
 #include "base/file.h"
 #include "netns-pool/attribute_text.h"
 #include "netns-pool/netlink_dump.h"
-#include "netns-pool/netlink_handles.h"
 
 namespace sock::netns {
 namespace {
@@ -85,7 +84,9 @@ Result<NetlinkAnswer> ask_generic(int socket, const GenericQuestion& ask) {
   question.flags = ask.flags;
   question.payload = payload;
   question.what = ask.family;
-  return ask_netlink(socket, question);
+  auto answer = ask_netlink(socket, question);
+  if (!answer && answer.error().sys_errno == EOPNOTSUPP) return NetlinkAnswer{};
+  return answer;
 }
 
 Result<> list_tcp_peers(int socket, std::vector<Item>& items) {
@@ -182,7 +183,7 @@ Result<> add_lines(const char* path, bool heading, Stain stain, std::string_view
 
 }  // namespace
 
-Result<> list_peers(int socket, std::vector<Item>& items) {
+Result<> list_generic(int socket, std::vector<Item>& items) {
   auto done = list_tcp_peers(socket, items);
   if (done) done = list_mptcp_endpoints(socket, items);
   if (done) done = list_offloads(socket, items);

@@ -9,9 +9,9 @@
 /// What the kernel remembers for a network namespace, and what was put into its way of packets.
 namespace sock::netns {
 
-/// Adds TCP's memory of peers, MPTCP's endpoints, the offloads of links. `socket` is a generic
-/// netlink socket of the namespace.
-[[nodiscard]] Result<> list_peers(int socket, std::vector<Item>& items);
+/// Adds what generic netlink tells: TCP's memory of peers, MPTCP's endpoints, the offloads of
+/// links. `socket` is a generic netlink socket of the namespace.
+[[nodiscard]] Result<> list_generic(int socket, std::vector<Item>& items);
 
 /// Has TCP forget its peers; takes CAP_NET_ADMIN on the host.
 [[nodiscard]] Result<> forget_peers(int socket);

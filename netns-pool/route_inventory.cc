@@ -7,6 +7,7 @@
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/nexthop.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
@@ -32,7 +33,7 @@ constexpr AttributeName kLinkNames[] = {
     {IFLA_IFNAME, "name", Form::kLeftOut},
     {IFLA_MTU, "mtu"},
     {IFLA_LINK, "link"},
-    {IFLA_QDISC, "qdisc", Form::kText},
+    {IFLA_QDISC, "", Form::kLeftOut},
     {IFLA_STATS, "", Form::kLeftOut},
     {IFLA_MASTER, "master"},
     {IFLA_TXQLEN, "txqlen"},
@@ -158,7 +159,9 @@ class Lister {
   Result<> run() {
     auto done = links();
     if (done) done = addresses();
-    if (done) done = list(RTM_GETADDRLABEL, ifaddrlblmsg{}, "address labels", &Lister::label);
+    ifaddrlblmsg ipv6{};
+    ipv6.ifal_family = AF_INET6;  // nobody answers for all families
+    if (done) done = list(RTM_GETADDRLABEL, ipv6, "address labels", &Lister::label);
     if (done) done = list(RTM_GETROUTE, rtmsg{}, "routes", &Lister::route);
     if (done) done = list(RTM_GETRULE, fib_rule_hdr{}, "rules", &Lister::rule);
     if (done) done = list(RTM_GETNEXTHOP, nhmsg{}, "nexthops", &Lister::nexthop);
@@ -239,7 +242,8 @@ class Lister {
     if (own.empty()) own = attributes.find(IFA_ADDRESS, Form::kAddress);
     own_.push_back(own);
     // Whether others have it is found out by the kernel in its own time.
-    const auto flags = attributes.number(IFA_FLAGS) & ~(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC);
+    const auto flags =
+        attributes.number(IFA_FLAGS) & ~std::uint32_t{IFA_F_TENTATIVE | IFA_F_OPTIMISTIC};
     add(Stain::kAddress,
         "address " + own + "/" + std::to_string(header.ifa_prefixlen) + " on " +
             name_of(static_cast<int>(header.ifa_index)),
@@ -339,9 +343,11 @@ class Lister {
   void queue(const nlmsghdr& message) {
     const auto header = header_of<tcmsg>(message);
     const Attributes attributes(message, sizeof header);
-    add(Stain::kQueue,
-        "qdisc " + std::to_string(header.tcm_handle >> 16U) + ": on " + name_of(header.tcm_ifindex),
-        word("parent", header.tcm_parent) + attributes.text(kQueueNames));
+    const auto parent = header.tcm_parent == TC_H_ROOT      ? "root"
+                        : header.tcm_parent == TC_H_INGRESS ? "ingress"
+                                                            : std::to_string(header.tcm_parent);
+    add(Stain::kQueue, parent + " queue of " + name_of(header.tcm_ifindex),
+        attributes.text(kQueueNames) + word("handle", header.tcm_handle));
   }
 
   int socket_;
