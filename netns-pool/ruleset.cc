@@ -1,10 +1,16 @@
 #include "netns-pool/ruleset.h"
 
+#include <algorithm>
 #include <array>
+#include <boost/asio/ip/network_v4.hpp>
+#include <boost/asio/ip/network_v6.hpp>
 #include <cstdio>
 #include <string_view>
 
 namespace sock::netns {
+
+namespace ip = boost::asio::ip;
+
 namespace {
 
 constexpr const char* kStep = "allow destinations";
@@ -22,7 +28,37 @@ constexpr const char* kPrivate4 =
     "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, 198.18.0.0/15";
 constexpr const char* kPrivate6 = "fc00::/7, 64:ff9b::/32, 2002::/16, 2001::/32";
 
-/// Replaces every {name} of `text`.
+/// Whether a network, or an address, of a list above has `address` in it.
+bool listed(std::string_view list, const ip::address& address) {
+  const std::string full = address.is_v4() ? "/32" : "/128";
+  while (!list.empty()) {
+    const auto end = std::min(list.find(", "), list.size());
+    std::string text(list.substr(0, end));
+    list.remove_prefix(std::min(end + 2, list.size()));
+    const auto slash = text.find('/');
+    const std::string bits = slash == std::string::npos ? full : text.substr(slash);
+    const std::string base = text.substr(0, slash) + bits;
+    const std::string network = address.to_string() + bits;
+    const bool in = address.is_v4()
+                        ? ip::make_network_v4(network).canonical() == ip::make_network_v4(base)
+                        : ip::make_network_v6(network).canonical() == ip::make_network_v6(base);
+    if (in) return true;
+  }
+  return false;
+}
+
+/// "elements = { … };" with the addresses of one family; nothing when there are none.
+std::string set_of(std::span<const ip::address> addresses,
+                   bool (ip::address::*family)() const noexcept) {
+  std::string out;
+  for (const auto& address : addresses) {
+    if (!(address.*family)()) continue;
+    out += (out.empty() ? "" : ", ") + address.to_string();
+  }
+  return out.empty() ? "" : "elements = { " + out + " };";
+}
+
+/// Replaces every $name$ of `text`.
 std::string filled(std::string_view text,
                    std::initializer_list<std::pair<std::string_view, std::string>> values) {
   std::string out(text);
@@ -70,10 +106,18 @@ table inet $table$ {
   map zones6 { typeof ip6 saddr : ct zone; }
   map egress4 { type ipv4_addr : verdict; }
   map egress6 { type ipv6_addr : verdict; }
+  set resolvers4 { type ipv4_addr; $resolvers4$ }
+  set resolvers6 { type ipv6_addr; $resolvers6$ }
   set turns4 { typeof ip daddr . ct zone; }
   set turns6 { typeof ip6 daddr . ct zone; }
   chain refuse {
     reject with icmpx type admin-prohibited
+  }
+  chain resolve {
+    ip daddr @resolvers4 udp dport 53 accept
+    ip daddr @resolvers4 tcp dport 53 accept
+    ip6 daddr @resolvers6 udp dport 53 accept
+    ip6 daddr @resolvers6 tcp dport 53 accept
   }
   chain internet {
     ip daddr @private4 goto refuse
@@ -190,7 +234,14 @@ Result<std::vector<std::string>> rules_for(const Destination& destination) {
 
 }  // namespace
 
-std::string rules_of_instance(const InstanceName& name, const AddressPlan& plan) {
+bool never_reachable(const ip::address& address) {
+  // An IPv6 address may come with a scope, which a network has none of.
+  if (address.is_v4()) return listed(kNever4, address);
+  return listed(kNever6, ip::address_v6(address.to_v6().to_bytes()));
+}
+
+std::string rules_of_instance(const InstanceName& name, const AddressPlan& plan,
+                              std::span<const ip::address> resolvers) {
   std::string translate6;
   if (const auto& ipv6 = plan.ipv6()) {
     translate6 =
@@ -204,14 +255,17 @@ std::string rules_of_instance(const InstanceName& name, const AddressPlan& plan)
                  {"never6", kNever6},
                  {"private4", kPrivate4},
                  {"private6", kPrivate6},
+                 {"resolvers4", set_of(resolvers, &ip::address::is_v4)},
+                 {"resolvers6", set_of(resolvers, &ip::address::is_v6)},
                  {"prefix4", plan.ipv4().to_string()},
                  {"translate6", translate6}});
 }
 
 Result<std::string> rules_to_admit(const InstanceName& name, const Tenant& tenant,
                                    const Egress& egress, unsigned most_connections) {
-  std::string chain =
-      "ct state new ct count over " + std::to_string(most_connections) + " goto refuse\n";
+  std::string chain = "ct state new ct count over " + std::to_string(most_connections) +
+                      " goto refuse\n"
+                      "jump resolve\n";
   std::size_t count = 0;
   for (const auto& destination : egress.allowed) {
     auto rules = rules_for(destination);

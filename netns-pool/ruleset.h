@@ -1,5 +1,7 @@
 #pragma once
 
+#include <boost/asio/ip/address.hpp>
+#include <span>
 #include <string>
 
 #include "base/error.h"
@@ -17,8 +19,14 @@ struct Tenant {
   Endpoint end;
 };
 
-/// Both tables of the instance.
-[[nodiscard]] std::string rules_of_instance(const InstanceName& name, const AddressPlan& plan);
+/// Whether nothing can allow a sandbox to reach this address.
+[[nodiscard]] bool never_reachable(const boost::asio::ip::address& address);
+
+/// Both tables of the instance. Whoever is admitted may ask `resolvers` on port 53, over UDP and
+/// TCP, unless never_reachable().
+[[nodiscard]] std::string rules_of_instance(
+    const InstanceName& name, const AddressPlan& plan,
+    std::span<const boost::asio::ip::address> resolvers = {});
 
 /// Lets a sandbox's packets through. kInvalid when `egress` contradicts itself or is too long.
 /// `most_connections` at a time, so that no sandbox fills the host's table of connections.
