@@ -16,12 +16,13 @@ Result<> check_forwarding(const NatOptions& options) {
 }  // namespace
 
 NatNetwork::NatNetwork(InstanceName name, AddressPlan plan, Rtnetlink host, Bridge bridge,
-                       Firewall firewall, SlotPool slots)
+                       Firewall firewall, std::optional<Conntrack> conntrack, SlotPool slots)
     : name_(std::move(name)),
       plan_(std::move(plan)),
       host_(std::move(host)),
       bridge_(std::move(bridge)),
       firewall_(std::move(firewall)),
+      conntrack_(std::move(conntrack)),
       slots_(std::move(slots)),
       admitted_(plan_.slots(), false) {}
 
@@ -44,9 +45,11 @@ Result<std::unique_ptr<NatNetwork>> NatNetwork::start(const NatOptions& options)
     (void)remove(options.name);
     return std::unexpected(bridge.error());
   }
-  return std::unique_ptr<NatNetwork>(new NatNetwork(options.name, *plan, std::move(*host),
-                                                    std::move(*bridge), std::move(*firewall),
-                                                    SlotPool(plan->slots(), options.quarantine)));
+  auto conntrack = Conntrack::open();
+  return std::unique_ptr<NatNetwork>(new NatNetwork(
+      options.name, *plan, std::move(*host), std::move(*bridge), std::move(*firewall),
+      conntrack ? std::optional(std::move(*conntrack)) : std::nullopt,
+      SlotPool(plan->slots(), options.quarantine)));
 }
 
 Result<> NatNetwork::remove(const InstanceName& name) {
@@ -73,7 +76,19 @@ Result<Tenant> NatNetwork::plug(int netns, Rtnetlink& inside) {
   return tenant;
 }
 
-void NatNetwork::end_turn(Tenant& tenant) { slots_.renew(tenant.slot); }
+void NatNetwork::end_turn(Tenant& tenant) {
+  if (conntrack_ && past_.size() < kMostPast) past_.push_back(tenant);
+  slots_.renew(tenant.slot);
+}
+
+bool NatNetwork::tidy() {
+  if (past_.empty() || !conntrack_) return false;
+  const Tenant tenant = past_.front();
+  past_.pop_front();
+  if (!conntrack_->forget(tenant.end.ipv4, tenant.slot.turn))
+    conntrack_.reset();  // an older kernel
+  return true;
+}
 
 std::vector<Result<>> NatNetwork::apply(std::span<const Change> changes) {
   std::vector<Result<>> results(changes.size());

@@ -3,6 +3,7 @@
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/network_v4.hpp>
 #include <boost/asio/ip/network_v6.hpp>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -10,6 +11,7 @@
 
 #include "base/error.h"
 #include "netns-pool/bridge.h"
+#include "netns-pool/conntrack.h"
 #include "netns-pool/firewall.h"
 #include "netns-pool/rtnetlink.h"
 #include "netns-pool/slot_pool.h"
@@ -57,9 +59,8 @@ class NatNetwork {
   [[nodiscard]] Result<> admit(Tenant& tenant, const Egress& egress);
 
   /// Nothing passes any more. Established connections end for good: the next admission is another
-  /// turn, and the kernel forgets what it remembers of this one where it can (conntrack.h). Fine
-  /// when nothing was admitted. After a failure the tenant counts as admitted, and is to be
-  /// unplugged.
+  /// turn, and no turn is met again before 65,535 others of its place. Fine when nothing was
+  /// admitted. After a failure the tenant counts as admitted, and is to be unplugged.
   [[nodiscard]] Result<> dismiss(Tenant& tenant);
 
   struct Change {
@@ -81,11 +82,18 @@ class NatNetwork {
   /// whatever the fate. The address is not used again for a while, after a failure not at all.
   [[nodiscard]] Result<> unplug(Tenant& tenant, Fate fate);
 
+  /// Removes what the kernel remembers of one turn that is over, and says whether there was any.
+  /// For when there is nothing better to do: it takes up to a millisecond, and only keeps the
+  /// host's table of connections small, in which dead ones would stay for up to five days.
+  bool tidy();
+
   [[nodiscard]] std::size_t plugged() const { return slots_.taken(); }
 
  private:
   NatNetwork(InstanceName name, AddressPlan plan, Rtnetlink host, Bridge bridge, Firewall firewall,
-             SlotPool slots);
+             std::optional<Conntrack> conntrack, SlotPool slots);
+
+  static constexpr std::size_t kMostPast = 4096;
 
   void end_turn(Tenant& tenant);
 
@@ -94,8 +102,10 @@ class NatNetwork {
   Rtnetlink host_;
   Bridge bridge_;
   Firewall firewall_;
+  std::optional<Conntrack> conntrack_;  // empty where the kernel cannot
   SlotPool slots_;
   std::vector<bool> admitted_;  // by place
+  std::deque<Tenant> past_;     // whose turn is over; no more than kMostPast
 };
 
 }  // namespace sock::netns

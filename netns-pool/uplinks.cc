@@ -68,11 +68,14 @@ class Uplinks::Attendant {
     return NatNetwork::remove(name_);
   }
 
-  /// Until there is nothing to do.
+  /// Until there is nothing to do, and nothing to tidy up.
   void work() {
     for (;;) {
       auto next = queue_->take(kMostTogether);
-      if (next.none()) return;
+      if (next.none()) {
+        if (nat_ && nat_->tidy()) continue;
+        return;
+      }
       if (!next.changes.empty()) change(next.changes);
       if (next.plug) next.plug->done(plug(*next.plug->port));
     }

@@ -111,6 +111,8 @@ TEST_F(NatNetworkTest, TakesSandboxesToTheNetworkAndBack) {
   EXPECT_EQ(nat_->plugged(), 0U);
   EXPECT_EQ(testing::complaint_inside(netns.fd(), verdict), "") << "it is not as it was";
   EXPECT_EQ(ask(netns.fd(), kPublic4, World::kWeb), "denied");
+  EXPECT_TRUE(attach(netns, {})) << "it may be plugged again";
+  EXPECT_EQ(ask(netns.fd(), kPublic4, World::kWeb), "198.51.100.1");
   remove();
   EXPECT_EQ(state(), before_);
 }
