@@ -13,35 +13,42 @@ Result<Firewall> Firewall::install(const InstanceName& name, const AddressPlan& 
   return Firewall(std::move(*nftables), name, most_connections);
 }
 
-Result<std::string> Firewall::rules_for(const Change& change) const {
-  if (change.egress == nullptr) return rules_to_dismiss(name_, change.tenant);
-  return rules_to_admit(name_, change.tenant, *change.egress, most_connections_);
+Result<> Firewall::run(std::span<const Tenant* const> leaving, std::span<const Admission> coming) {
+  return nftables_.run(
+      rules_to_dismiss(name_, leaving) + rules_to_admit(name_, coming),
+      coming.empty() ? "dismiss sandbox from the network" : "admit sandbox to the network");
 }
 
 std::vector<Result<>> Firewall::apply(std::span<const Change> changes) {
   std::vector<Result<>> results(changes.size());
   std::vector<std::string> rules(changes.size());
-  std::vector<std::size_t> sound;
-  std::string all;
+  std::vector<const Tenant*> leaving;
+  std::vector<Admission> coming;
   for (std::size_t i = 0; i < changes.size(); ++i) {
-    auto text = rules_for(changes[i]);
-    if (!text) {
+    const auto& [tenant, egress] = changes[i];
+    if (egress == nullptr) {
+      leaving.push_back(&tenant);
+    } else if (auto text = rules_for(*egress, most_connections_)) {
+      rules[i] = std::move(*text);
+      coming.push_back({&tenant, &rules[i]});
+    } else {
       results[i] = std::unexpected(text.error());
-      continue;
     }
-    all += *text;
-    rules[i] = std::move(*text);
-    sound.push_back(i);
   }
-  const auto step = [&](std::size_t i) {
-    return changes[i].egress == nullptr ? "dismiss sandbox from the network"
-                                        : "admit sandbox to the network";
-  };
-  if (sound.empty()) return results;
-  const auto together = nftables_.run(all, step(sound.front()));
+  if (leaving.empty() && coming.empty()) return results;
+  const auto together = run(leaving, coming);
   if (together) return results;
-  for (const auto i : sound) {
-    results[i] = sound.size() == 1 ? together : nftables_.run(rules[i], step(i));
+  const bool alone = leaving.size() + coming.size() == 1;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    if (!results[i]) continue;
+    if (alone) {
+      results[i] = together;
+    } else if (const Tenant* tenant = &changes[i].tenant; changes[i].egress == nullptr) {
+      results[i] = run({&tenant, 1}, {});
+    } else {
+      const Admission one{tenant, &rules[i]};
+      results[i] = run({}, {&one, 1});
+    }
   }
   return results;
 }

@@ -64,7 +64,8 @@ class Firewall {
         name_(std::move(name)),
         most_connections_(most_connections) {}
 
-  [[nodiscard]] Result<std::string> rules_for(const Change& change) const;
+  [[nodiscard]] Result<> run(std::span<const Tenant* const> leaving,
+                             std::span<const Admission> coming);
 
   Nftables nftables_;
   InstanceName name_;

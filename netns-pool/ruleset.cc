@@ -169,31 +169,45 @@ std::string text_of(const MacAddress& mac) {
   return text.data();
 }
 
-/// The elements of one family, to add or to delete.
-std::string elements(std::string_view verb, const InstanceName& name, const Tenant& tenant,
-                     std::string_view family, const std::string& address) {
-  // What is deleted is named by its key alone.
-  const bool add = verb == "add";
-  return filled(R"(
-$verb$ element bridge $table$ owners$family$ { "$port$" . $mac$ . $address$ }
-$verb$ element inet $table$ zones$family$ { $address$ $zone$ }
-$verb$ element inet $table$ turns$family$ { $address$ . $turn$ }
-$verb$ element inet $table$ egress$family$ { $address$ $verdict$ }
-)",
-                {{"verb", std::string(verb)},
-                 {"table", name.table()},
-                 {"family", std::string(family)},
-                 {"port", name.port(tenant.slot.number)},
-                 {"mac", text_of(tenant.end.mac)},
-                 {"address", address},
-                 {"zone", add ? ": " + std::to_string(tenant.slot.turn) : ""},
-                 {"turn", std::to_string(tenant.slot.turn)},
-                 {"verdict", add ? ": goto " + chain_of(tenant) : ""}});
-}
+enum class Verb { kAdd, kDelete };
 
-std::string all_elements(std::string_view verb, const InstanceName& name, const Tenant& tenant) {
-  std::string out = elements(verb, name, tenant, "4", tenant.end.ipv4.to_string());
-  if (tenant.end.ipv6) out += elements(verb, name, tenant, "6", tenant.end.ipv6->to_string());
+/// One command for each set, with the elements of all tenants: libnftables takes its time for each
+/// command, and hardly any for an element.
+std::string elements(Verb verb, const InstanceName& name, std::span<const Tenant* const> tenants) {
+  struct Sets {
+    std::string owners, zones, turns, egress;
+  };
+  std::array<Sets, 2> sets;  // IPv4, IPv6
+  const auto append = [](std::string& list, const std::string& element) {
+    list += (list.empty() ? "" : ", ") + element;
+  };
+  const auto add_all = [&](Sets& of, const Tenant& tenant, const std::string& address) {
+    // What is deleted is named by its key alone.
+    const bool add = verb == Verb::kAdd;
+    const std::string turn = std::to_string(tenant.slot.turn);
+    append(of.owners, "\"" + name.port(tenant.slot.number) + "\" . " + text_of(tenant.end.mac) +
+                          " . " + address);
+    append(of.zones, add ? address + " : " + turn : address);
+    append(of.turns, address + " . " + turn);
+    append(of.egress, add ? address + " : goto " + chain_of(tenant) : address);
+  };
+  for (const Tenant* tenant : tenants) {
+    add_all(sets[0], *tenant, tenant->end.ipv4.to_string());
+    if (tenant->end.ipv6) add_all(sets[1], *tenant, tenant->end.ipv6->to_string());
+  }
+  std::string out;
+  const auto command = [&](const char* table, const std::string& set, const std::string& list) {
+    if (list.empty()) return;
+    out += std::string(verb == Verb::kAdd ? "add" : "delete") + " element " + table + " " +
+           name.table() + " " + set + " { " + list + " }\n";
+  };
+  for (const char family : {'4', '6'}) {
+    const auto& of = sets[family == '4' ? 0 : 1];
+    command("bridge", std::string("owners") + family, of.owners);
+    command("inet", std::string("zones") + family, of.zones);
+    command("inet", std::string("turns") + family, of.turns);
+    command("inet", std::string("egress") + family, of.egress);
+  }
   return out;
 }
 
@@ -261,31 +275,42 @@ std::string rules_of_instance(const InstanceName& name, const AddressPlan& plan,
                  {"translate6", translate6}});
 }
 
-Result<std::string> rules_to_admit(const InstanceName& name, const Tenant& tenant,
-                                   const Egress& egress, unsigned most_connections) {
-  std::string chain = "ct state new ct count over " + std::to_string(most_connections) +
+Result<std::string> rules_for(const Egress& egress, unsigned most_connections) {
+  std::string rules = "ct state new ct count over " + std::to_string(most_connections) +
                       " goto refuse\n"
                       "jump resolve\n";
   std::size_t count = 0;
   for (const auto& destination : egress.allowed) {
-    auto rules = rules_for(destination);
-    if (!rules) return std::unexpected(rules.error());
-    for (const auto& rule : *rules) chain += rule;
-    count += rules->size();
+    auto allowing = rules_for(destination);
+    if (!allowing) return std::unexpected(allowing.error());
+    for (const auto& rule : *allowing) rules += rule;
+    count += allowing->size();
   }
   if (count > Egress::kMostRules) {
     return fail(Code::kInvalid, kStep,
                 std::to_string(count) + " rules, of which a sandbox may have " +
                     std::to_string(Egress::kMostRules));
   }
-  chain += egress.internet ? "goto internet\n" : "goto refuse\n";
-  return "table inet " + name.table() + " {\nchain " + chain_of(tenant) + " {\n" + chain +
-         "}\n}\n" + all_elements("add", name, tenant);
+  return rules + (egress.internet ? "goto internet\n" : "goto refuse\n");
 }
 
-std::string rules_to_dismiss(const InstanceName& name, const Tenant& tenant) {
-  return all_elements("delete", name, tenant) + "delete chain inet " + name.table() + " " +
-         chain_of(tenant) + "\n";
+std::string rules_to_admit(const InstanceName& name, std::span<const Admission> admissions) {
+  if (admissions.empty()) return "";
+  std::string out = "table inet " + name.table() + " {\n";
+  std::vector<const Tenant*> tenants;
+  for (const auto& [tenant, rules] : admissions) {
+    out += "chain " + chain_of(*tenant) + " {\n" + *rules + "}\n";
+    tenants.push_back(tenant);
+  }
+  return out + "}\n" + elements(Verb::kAdd, name, tenants);
+}
+
+std::string rules_to_dismiss(const InstanceName& name, std::span<const Tenant* const> tenants) {
+  std::string out = elements(Verb::kDelete, name, tenants);
+  for (const Tenant* tenant : tenants) {
+    out += "delete chain inet " + name.table() + " " + chain_of(*tenant) + "\n";
+  }
+  return out;
 }
 
 std::string rules_to_remove(const InstanceName& name) {

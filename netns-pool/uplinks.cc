@@ -89,7 +89,7 @@ class Uplinks::Attendant {
     auto tenant = nat_->plug(port.netns.get(), *port.inside);
     if (!tenant) return std::unexpected(tenant.error());
     port.tenant = *tenant;
-    // They would keep the namespace alive.
+    // Two descriptors that nobody needs any more, and that keep the namespace alive.
     port.inside.reset();
     port.netns.reset();
     port.plugged.store(true, std::memory_order_release);
