@@ -37,6 +37,12 @@ class Worker {
     co_return std::move(*value);
   }
 
+  /// Runs `function` on the worker, and nobody waits for it. Thread safe; never blocks.
+  template <class Function>
+  void post(Function function) {
+    boost::asio::post(pool_, std::move(function));
+  }
+
   /// Waits for the functions already sent.
   void join() { pool_.join(); }
 

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 
+#include <memory>
 #include <string>
 
 namespace sock::netns {
@@ -26,6 +27,13 @@ bool LiveNamespaces::contains(std::uint64_t inode) const {
 void Netns::Release::operator()(const std::uint64_t* inode) const {
   live->release(*inode);
   delete inode;
+}
+
+Netns& Netns::operator=(Netns&& other) noexcept {
+  // Member by member, in their order, would release the claim and the place before the descriptor.
+  Netns taken(std::move(other));
+  std::destroy_at(this);
+  return *std::construct_at(this, std::move(taken));
 }
 
 Result<Netns> Netns::adopt(Fd descriptor, const NamespaceId& owner,

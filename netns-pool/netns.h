@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -13,6 +14,7 @@
 #include "netns-pool/namespace_id.h"
 #include "netns-pool/rtnetlink.h"
 #include "netns-pool/socket_census.h"
+#include "netns-pool/uplink.h"
 #include "netns-pool/use_watch.h"
 
 namespace sock::netns {
@@ -38,8 +40,9 @@ class LiveNamespaces {
 class Netns {
  public:
   Netns() = default;
+  ~Netns() = default;
   Netns(Netns&&) noexcept = default;
-  Netns& operator=(Netns&&) noexcept = default;
+  Netns& operator=(Netns&& other) noexcept;  // destroys what was held as the destructor does
 
   /// Takes a descriptor that came from elsewhere, after proof that it is a network namespace
   /// owned by the user namespace `owner` and not in `live`, into which it is entered.
@@ -61,8 +64,15 @@ class Netns {
   /// otherwise.
   [[nodiscard]] Result<> take_route(Fd socket);
 
-  /// To configure the namespace from outside; null when there was no take_route(). Borrowed.
+  /// To configure the namespace from outside; null when there was no take_route(), or it was given
+  /// away. Borrowed.
   [[nodiscard]] Rtnetlink* route() { return route_ ? &*route_ : nullptr; }
+  [[nodiscard]] std::optional<Rtnetlink> release_route() { return std::exchange(route_, {}); }
+
+  /// Its place on the network, given back when the namespace is destroyed; empty when it has none.
+  [[nodiscard]] Uplink& uplink() { return uplink_; }
+  /// Its addresses on the network, once it is plugged.
+  [[nodiscard]] std::optional<Endpoint> address() const { return uplink_.address(); }
 
   /// Our own sockets in the namespace, for an Inspector. Borrowed.
   [[nodiscard]] std::vector<int> sockets() const;
@@ -82,6 +92,7 @@ class Netns {
   };
 
   std::unique_ptr<const std::uint64_t, Release> claim_;  // released after fd_ is closed
+  Uplink uplink_;                                        // likewise
   Fd fd_;
   SocketCensus census_;
   std::optional<Rtnetlink> route_;

@@ -11,10 +11,13 @@
 #include <boost/asio/ip/network_v6.hpp>
 #include <boost/asio/ip/udp.hpp>
 #include <cerrno>
+#include <span>
 #include <string_view>
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "netns-pool/prefix.h"
+#include "netns-pool/reserved_addresses.h"
 
 namespace sock::netns {
 namespace {
@@ -30,43 +33,16 @@ constexpr std::size_t kMostDomains = 6;
 constexpr std::size_t kLongestSearch = 256;
 constexpr std::size_t kLongestDomain = 253;
 
-struct Unreachable {
-  const char* network;
-  const char* reason;
-};
-
-/// What the firewall refuses whatever a sandbox is allowed (ruleset.cc), in the words of somebody
-/// who wonders about a resolver. The first that fits counts.
-constexpr std::array<Unreachable, 7> kNever4{{{"127.0.0.0/8", "a loopback address"},
-                                              {"169.254.0.0/16", "a link-local address"},
-                                              {"100.100.100.200/32", "a metadata service"},
-                                              {"168.63.129.16/32", "a metadata service"},
-                                              {"0.0.0.0/8", "no host's address"},
-                                              {"192.0.0.0/24", "a reserved address"},
-                                              {"224.0.0.0/3", "a multicast or reserved address"}}};
-constexpr std::array<Unreachable, 7> kNever6{{{"::1/128", "a loopback address"},
-                                              {"fe80::/10", "a link-local address"},
-                                              {"fd00:ec2::/32", "a metadata service"},
-                                              {"fd20:ce::254/128", "a metadata service"},
-                                              {"::/16", "a reserved address"},
-                                              {"fec0::/10", "a site-local address"},
-                                              {"ff00::/8", "a multicast address"}}};
-
-/// `size` leading bits of both are the same.
-template <class Bytes>
-bool share_prefix(const Bytes& one, const Bytes& other, unsigned size) {
-  const unsigned whole = size / 8, rest = size % 8;
-  if (!std::equal(one.begin(), one.begin() + whole, other.begin())) return false;
-  return rest == 0 || (one[whole] ^ other[whole]) >> (8 - rest) == 0;
+Prefix prefix_of(const ip::address& address) {
+  if (address.is_v4()) return ip::network_v4(address.to_v4(), 32);
+  return ip::network_v6(address.to_v6(), 128);
 }
 
-template <class Address, class Table, class Parse>
-std::string reason_in(const Table& table, const Address& address, Parse parse) {
-  for (const auto& [network, reason] : table) {
-    const auto prefix = parse(network);
-    if (share_prefix(prefix.address().to_bytes(), address.to_bytes(), prefix.prefix_length())) {
-      return reason;
-    }
+std::string reason_in(std::span<const Reserved> networks, const ip::address& address) {
+  const Prefix prefix = prefix_of(address);
+  for (const auto& reserved : networks) {
+    const auto network = parse_prefix(reserved.network);
+    if (network && within(prefix, *network)) return reserved.meaning;
   }
   return {};
 }
@@ -254,16 +230,23 @@ Result<HostResolvers> resolvers_in(const std::filesystem::path& path, Families f
 }  // namespace
 
 std::string why_unreachable(const ip::address& server, Families families) {
-  if (server.is_v4()) {
-    return reason_in(kNever4, server.to_v4(),
-                     [](const char* text) { return ip::make_network_v4(text); });
-  }
-  const auto reason = reason_in(kNever6, server.to_v6(),
-                                [](const char* text) { return ip::make_network_v6(text); });
+  if (server.is_v4()) return reason_in(kNever4, server);
+  const auto reason = reason_in(kNever6, ip::address_v6(server.to_v6().to_bytes()));
   if (!reason.empty()) return reason;
   if (server.to_v6().scope_id() != 0) return "an address on one of the host's links";
   if (families == Families::kIpv4) return "an IPv6 address, which sandboxes do not have";
   return {};
+}
+
+Result<> check_resolver(const ip::address& server, const AddressPlan& plan) {
+  const auto& ipv6 = plan.ipv6();
+  auto reason = why_not(server, ipv6 ? Families::kBoth : Families::kIpv4);
+  const Prefix prefix = prefix_of(server);
+  const bool of_sandboxes = within(prefix, plan.ipv4()) || (ipv6 && within(prefix, *ipv6));
+  if (of_sandboxes) reason = "in the sandboxes' own prefix";
+  if (reason.empty()) return {};
+  return fail(Code::kInvalid, kStep,
+              "no sandbox can reach " + server.to_string() + ": it is " + reason);
 }
 
 Result<Resolvers> configured_resolvers(std::vector<ip::address> servers, Families families) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "netns-pool/address_plan.h"
 
 namespace sock::netns {
 
@@ -23,11 +24,18 @@ struct Resolvers {
 /// What sandboxes have an address of. IPv4 they always have.
 enum class Families { kIpv4, kBoth };
 
-/// Why no sandbox can ever reach a server, whatever it is allowed, as "a loopback address"; empty
+/// Why no sandbox can ever reach a server, whatever it is allowed, as "loopback"; empty
 /// when one may: then it is left to the sandbox's Egress, which a private address needs. Knows
 /// addresses only, not whether the host has this one.
 [[nodiscard]] std::string why_unreachable(const boost::asio::ip::address& server,
                                           Families families);
+
+/// Whether sandboxes with addresses of this plan can reach a server; kInvalid, with the reason, when
+/// nothing can allow it: why_unreachable(), or it is one of them, or the host itself, in whose
+/// network namespace this must run. For people to know at once: what the host becomes later, the
+/// firewall refuses anyway.
+[[nodiscard]] Result<> check_resolver(const boost::asio::ip::address& server,
+                                      const AddressPlan& plan);
 
 /// The servers of the configuration, with no search list. kInvalid when they are none or too many,
 /// or one can never be reached, the host itself included.

@@ -8,6 +8,9 @@
 #include "netns-pool/reserved_addresses.h"
 
 namespace sock::netns {
+
+namespace ip = boost::asio::ip;
+
 namespace {
 
 constexpr const char* kStep = "allow destinations";
@@ -20,7 +23,18 @@ std::string listed(std::span<const Reserved> networks) {
   return out;
 }
 
-/// Replaces every {name} of `text`.
+/// "elements = { … };" with the addresses of one family; nothing when there are none.
+std::string set_of(std::span<const ip::address> addresses,
+                   bool (ip::address::*family)() const noexcept) {
+  std::string out;
+  for (const auto& address : addresses) {
+    if (!(address.*family)()) continue;
+    out += (out.empty() ? "" : ", ") + address.to_string();
+  }
+  return out.empty() ? "" : "elements = { " + out + " };";
+}
+
+/// Replaces every $name$ of `text`.
 std::string filled(std::string_view text,
                    std::initializer_list<std::pair<std::string_view, std::string>> values) {
   std::string out(text);
@@ -68,10 +82,18 @@ table inet $table$ {
   map zones6 { typeof ip6 saddr : ct zone; }
   map egress4 { type ipv4_addr : verdict; }
   map egress6 { type ipv6_addr : verdict; }
+  set resolvers4 { type ipv4_addr; $resolvers4$ }
+  set resolvers6 { type ipv6_addr; $resolvers6$ }
   set turns4 { typeof ip daddr . ct zone; }
   set turns6 { typeof ip6 daddr . ct zone; }
   chain refuse {
     reject with icmpx type admin-prohibited
+  }
+  chain resolve {
+    ip daddr @resolvers4 udp dport 53 accept
+    ip daddr @resolvers4 tcp dport 53 accept
+    ip6 daddr @resolvers6 udp dport 53 accept
+    ip6 daddr @resolvers6 tcp dport 53 accept
   }
   chain internet {
     ip daddr @private4 goto refuse
@@ -123,31 +145,45 @@ std::string text_of(const MacAddress& mac) {
   return text.data();
 }
 
-/// The elements of one family, to add or to delete.
-std::string elements(std::string_view verb, const InstanceName& name, const Tenant& tenant,
-                     std::string_view family, const std::string& address) {
-  // What is deleted is named by its key alone.
-  const bool add = verb == "add";
-  return filled(R"(
-$verb$ element bridge $table$ owners$family$ { "$port$" . $mac$ . $address$ }
-$verb$ element inet $table$ zones$family$ { $address$ $zone$ }
-$verb$ element inet $table$ turns$family$ { $address$ . $turn$ }
-$verb$ element inet $table$ egress$family$ { $address$ $verdict$ }
-)",
-                {{"verb", std::string(verb)},
-                 {"table", name.table()},
-                 {"family", std::string(family)},
-                 {"port", name.port(tenant.slot.number)},
-                 {"mac", text_of(tenant.end.mac)},
-                 {"address", address},
-                 {"zone", add ? ": " + std::to_string(tenant.slot.turn) : ""},
-                 {"turn", std::to_string(tenant.slot.turn)},
-                 {"verdict", add ? ": goto " + chain_of(tenant) : ""}});
-}
+enum class Verb { kAdd, kDelete };
 
-std::string all_elements(std::string_view verb, const InstanceName& name, const Tenant& tenant) {
-  std::string out = elements(verb, name, tenant, "4", tenant.end.ipv4.to_string());
-  if (tenant.end.ipv6) out += elements(verb, name, tenant, "6", tenant.end.ipv6->to_string());
+/// One command for each set, with the elements of all tenants: libnftables takes its time for each
+/// command, and hardly any for an element.
+std::string elements(Verb verb, const InstanceName& name, std::span<const Tenant* const> tenants) {
+  struct Sets {
+    std::string owners, zones, turns, egress;
+  };
+  std::array<Sets, 2> sets;  // IPv4, IPv6
+  const auto append = [](std::string& list, const std::string& element) {
+    list += (list.empty() ? "" : ", ") + element;
+  };
+  const auto add_all = [&](Sets& of, const Tenant& tenant, const std::string& address) {
+    // What is deleted is named by its key alone.
+    const bool add = verb == Verb::kAdd;
+    const std::string turn = std::to_string(tenant.slot.turn);
+    append(of.owners, "\"" + name.port(tenant.slot.number) + "\" . " + text_of(tenant.end.mac) +
+                          " . " + address);
+    append(of.zones, add ? address + " : " + turn : address);
+    append(of.turns, address + " . " + turn);
+    append(of.egress, add ? address + " : goto " + chain_of(tenant) : address);
+  };
+  for (const Tenant* tenant : tenants) {
+    add_all(sets[0], *tenant, tenant->end.ipv4.to_string());
+    if (tenant->end.ipv6) add_all(sets[1], *tenant, tenant->end.ipv6->to_string());
+  }
+  std::string out;
+  const auto command = [&](const char* table, const std::string& set, const std::string& list) {
+    if (list.empty()) return;
+    out += std::string(verb == Verb::kAdd ? "add" : "delete") + " element " + table + " " +
+           name.table() + " " + set + " { " + list + " }\n";
+  };
+  for (const char family : {'4', '6'}) {
+    const auto& of = sets[family == '4' ? 0 : 1];
+    command("bridge", std::string("owners") + family, of.owners);
+    command("inet", std::string("zones") + family, of.zones);
+    command("inet", std::string("turns") + family, of.turns);
+    command("inet", std::string("egress") + family, of.egress);
+  }
   return out;
 }
 
@@ -188,7 +224,8 @@ Result<std::vector<std::string>> rules_for(const Destination& destination) {
 
 }  // namespace
 
-std::string rules_of_instance(const InstanceName& name, const AddressPlan& plan) {
+std::string rules_of_instance(const InstanceName& name, const AddressPlan& plan,
+                              std::span<const ip::address> resolvers) {
   std::string translate6;
   if (const auto& ipv6 = plan.ipv6()) {
     translate6 =
@@ -202,34 +239,48 @@ std::string rules_of_instance(const InstanceName& name, const AddressPlan& plan)
                  {"never6", listed(kNever6)},
                  {"private4", listed(kPrivate4)},
                  {"private6", listed(kPrivate6)},
+                 {"resolvers4", set_of(resolvers, &ip::address::is_v4)},
+                 {"resolvers6", set_of(resolvers, &ip::address::is_v6)},
                  {"prefix4", plan.ipv4().to_string()},
                  {"translate6", translate6}});
 }
 
-Result<std::string> rules_to_admit(const InstanceName& name, const Tenant& tenant,
-                                   const Egress& egress, unsigned most_connections) {
-  std::string chain =
-      "ct state new ct count over " + std::to_string(most_connections) + " goto refuse\n";
+Result<std::string> rules_for(const Egress& egress, unsigned most_connections) {
+  std::string rules = "ct state new ct count over " + std::to_string(most_connections) +
+                      " goto refuse\n"
+                      "jump resolve\n";
   std::size_t count = 0;
   for (const auto& destination : egress.allowed) {
-    auto rules = rules_for(destination);
-    if (!rules) return std::unexpected(rules.error());
-    for (const auto& rule : *rules) chain += rule;
-    count += rules->size();
+    auto allowing = rules_for(destination);
+    if (!allowing) return std::unexpected(allowing.error());
+    for (const auto& rule : *allowing) rules += rule;
+    count += allowing->size();
   }
   if (count > Egress::kMostRules) {
     return fail(Code::kInvalid, kStep,
                 std::to_string(count) + " rules, of which a sandbox may have " +
                     std::to_string(Egress::kMostRules));
   }
-  chain += egress.internet ? "goto internet\n" : "goto refuse\n";
-  return "table inet " + name.table() + " {\nchain " + chain_of(tenant) + " {\n" + chain +
-         "}\n}\n" + all_elements("add", name, tenant);
+  return rules + (egress.internet ? "goto internet\n" : "goto refuse\n");
 }
 
-std::string rules_to_dismiss(const InstanceName& name, const Tenant& tenant) {
-  return all_elements("delete", name, tenant) + "delete chain inet " + name.table() + " " +
-         chain_of(tenant) + "\n";
+std::string rules_to_admit(const InstanceName& name, std::span<const Admission> admissions) {
+  if (admissions.empty()) return "";
+  std::string out = "table inet " + name.table() + " {\n";
+  std::vector<const Tenant*> tenants;
+  for (const auto& [tenant, rules] : admissions) {
+    out += "chain " + chain_of(*tenant) + " {\n" + *rules + "}\n";
+    tenants.push_back(tenant);
+  }
+  return out + "}\n" + elements(Verb::kAdd, name, tenants);
+}
+
+std::string rules_to_dismiss(const InstanceName& name, std::span<const Tenant* const> tenants) {
+  std::string out = elements(Verb::kDelete, name, tenants);
+  for (const Tenant* tenant : tenants) {
+    out += "delete chain inet " + name.table() + " " + chain_of(*tenant) + "\n";
+  }
+  return out;
 }
 
 std::string rules_to_remove(const InstanceName& name) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <boost/asio/ip/address.hpp>
+#include <span>
 #include <string>
 
 #include "base/error.h"
@@ -17,16 +19,29 @@ struct Tenant {
   Endpoint end;
 };
 
-/// Both tables of the instance.
-[[nodiscard]] std::string rules_of_instance(const InstanceName& name, const AddressPlan& plan);
+/// Both tables of the instance. Whoever is admitted may ask `resolvers` on port 53, over UDP and
+/// TCP, unless nothing can be allowed to reach them (reserved_addresses.h).
+[[nodiscard]] std::string rules_of_instance(
+    const InstanceName& name, const AddressPlan& plan,
+    std::span<const boost::asio::ip::address> resolvers = {});
 
-/// Lets a sandbox's packets through. kInvalid when `egress` contradicts itself or is too long.
-/// `most_connections` at a time, so that no sandbox fills the host's table of connections.
-[[nodiscard]] Result<std::string> rules_to_admit(const InstanceName& name, const Tenant& tenant,
-                                                 const Egress& egress, unsigned most_connections);
+/// What decides where a sandbox's packets may go. kInvalid when `egress` contradicts itself or is
+/// too long. `most_connections` at a time, so that no sandbox fills the host's table of
+/// connections.
+[[nodiscard]] Result<std::string> rules_for(const Egress& egress, unsigned most_connections);
+
+struct Admission {
+  const Tenant* tenant = nullptr;
+  const std::string* rules = nullptr;  ///< of rules_for()
+};
+
+/// Lets sandboxes' packets through.
+[[nodiscard]] std::string rules_to_admit(const InstanceName& name,
+                                         std::span<const Admission> admissions);
 
 /// Takes back exactly what rules_to_admit() says.
-[[nodiscard]] std::string rules_to_dismiss(const InstanceName& name, const Tenant& tenant);
+[[nodiscard]] std::string rules_to_dismiss(const InstanceName& name,
+                                           std::span<const Tenant* const> tenants);
 
 /// Deletes the tables of the instance, existing or not.
 [[nodiscard]] std::string rules_to_remove(const InstanceName& name);

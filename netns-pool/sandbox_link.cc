@@ -14,7 +14,6 @@ namespace sock::netns {
 namespace {
 
 constexpr const char* kInside = "eth0";
-constexpr int kInsideIndex = 2;  // of the first link after loopback
 
 /// The default is one queue a processor, at both ends.
 void one_queue(RouteRequest& request) {
@@ -30,15 +29,20 @@ Result<> make_pair(Rtnetlink& host, int netns, const Bridge& bridge, const std::
   request.nest(IFLA_LINKINFO, [&](RouteRequest& info) {
     info.put(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, [&](RouteRequest& data) {
       data.nest(VETH_INFO_PEER, [&](RouteRequest& peer) {
-        ifinfomsg header{};
-        header.ifi_index = kInsideIndex;
-        peer.header(header).put(IFLA_IFNAME, kInside).put(IFLA_ADDRESS, sandbox.mac);
+        peer.header(ifinfomsg{}).put(IFLA_IFNAME, kInside).put(IFLA_ADDRESS, sandbox.mac);
         peer.put(IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns));
         one_queue(peer);
       });
     });
   });
-  return host.ask(request, "make veth pair", port);
+  auto made = host.ask(request, "make veth pair", port);
+  if (!made && made.error().sys_errno == EXFULL) {
+    made.error().code = Code::kRejected;
+    made.error().message +=
+        ": the bridge has as many ports as it can, counting those of namespaces "
+        "that the kernel has not taken apart yet";
+  }
+  return made;
 }
 
 Result<> isolate(Rtnetlink& host, const std::string& port) {
@@ -84,7 +88,7 @@ Result<> attach_port(Rtnetlink& host, const Bridge& bridge, const std::string& p
   return done;
 }
 
-Result<> add_default_route(Rtnetlink& inside, const boost::asio::ip::address& gateway) {
+Result<> add_default_route(Rtnetlink& inside, int index, const boost::asio::ip::address& gateway) {
   rtmsg header{};
   header.rtm_family = gateway.is_v4() ? AF_INET : AF_INET6;
   header.rtm_table = RT_TABLE_MAIN;
@@ -93,24 +97,27 @@ Result<> add_default_route(Rtnetlink& inside, const boost::asio::ip::address& ga
   header.rtm_type = RTN_UNICAST;
   header.rtm_flags = RTNH_F_ONLINK;  // no address makes the gateway's network a neighbour
   RouteRequest request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, header);
-  request.put(RTA_GATEWAY, gateway).put(RTA_OIF, std::uint32_t{kInsideIndex});
+  request.put(RTA_GATEWAY, gateway).put(RTA_OIF, static_cast<std::uint32_t>(index));
   return inside.ask(request, "add default route", gateway.to_string());
 }
 
-Result<> configure_family(Rtnetlink& inside, const boost::asio::ip::address& address,
+Result<> configure_family(Rtnetlink& inside, int index, const boost::asio::ip::address& address,
                           const boost::asio::ip::address& gateway, const MacAddress& mac) {
-  auto done = add_address(inside, kInsideIndex, address, address.is_v4() ? 32 : 128);
-  if (done) done = add_neighbour(inside, kInsideIndex, gateway, mac);
-  if (done) done = add_default_route(inside, gateway);
+  auto done = add_address(inside, index, address, address.is_v4() ? 32 : 128);
+  if (done) done = add_neighbour(inside, index, gateway, mac);
+  if (done) done = add_default_route(inside, index, gateway);
   return done;
 }
 
 Result<> configure_inside(Rtnetlink& inside, const Endpoint& gateway, const Endpoint& sandbox) {
+  auto eth0 = inside.link(kInside);
+  if (!eth0) return std::unexpected(eth0.error());
+  const int index = eth0->index;  // another one each time, where there was a link before
   auto done = forbid_own_address(inside, kInside);
   if (done) done = bring_up(inside, kInside);
-  if (done) done = configure_family(inside, sandbox.ipv4, gateway.ipv4, gateway.mac);
+  if (done) done = configure_family(inside, index, sandbox.ipv4, gateway.ipv4, gateway.mac);
   if (done && sandbox.ipv6 && gateway.ipv6) {
-    done = configure_family(inside, *sandbox.ipv6, *gateway.ipv6, gateway.mac);
+    done = configure_family(inside, index, *sandbox.ipv6, *gateway.ipv6, gateway.mac);
   }
   return done;
 }

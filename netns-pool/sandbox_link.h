@@ -20,8 +20,8 @@ namespace sock::netns {
 class SandboxLink {
  public:
   /// `inside` is of the namespace behind `netns`, in which nothing but loopback may exist yet.
-  /// A port of that name that a dying namespace has left is replaced. After a failure nothing of
-  /// the link is left.
+  /// A port of that name that a dying namespace has left is replaced. kRejected when the bridge can
+  /// have no more ports (1023). After a failure nothing of the link is left.
   [[nodiscard]] static Result<> plug(Rtnetlink& host, Rtnetlink& inside, int netns,
                                      const Bridge& bridge, const std::string& port,
                                      const Endpoint& sandbox);

@@ -12,16 +12,27 @@ SlotPool::SlotPool(std::uint16_t size, Millis quarantine)
 }
 
 Result<Slot> SlotPool::take(Clock::time_point now) {
-  if (taken() >= kMostTaken || free_.empty() || free_.front().from > now) {
-    return fail(Code::kRejected, "take an address",
+  constexpr const char* kStep = "take an address";
+  if (taken() >= kMostTaken) {
+    return fail(Code::kRejected, kStep,
+                "all " + std::to_string(kMostTaken) + " ports that a bridge can have are in use");
+  }
+  if (free_.empty() || free_.front().from > now) {
+    return fail(Code::kRejected, kStep,
                 "of " + std::to_string(turns_.size()) + ", " + std::to_string(taken()) +
                     " are in use, and no other is free to be used again yet");
   }
   const std::uint16_t number = free_.front().number;
   free_.pop_front();
+  return Slot{number, next_turn(number)};
+}
+
+void SlotPool::renew(Slot& slot) { slot.turn = next_turn(slot.number); }
+
+std::uint16_t SlotPool::next_turn(std::uint16_t number) {
   auto& turn = turns_[number];
   turn = turn == UINT16_MAX ? std::uint16_t{1} : static_cast<std::uint16_t>(turn + 1);
-  return Slot{number, turn};
+  return turn;
 }
 
 void SlotPool::give_back(Slot slot, Clock::time_point now) {

@@ -12,8 +12,8 @@ namespace sock::netns {
 /// A place in the address plan while a sandbox has it.
 struct Slot {
   std::uint16_t number = 0;
-  /// 1…65535, another one each time the place is taken: its conntrack zone, so that what the
-  /// kernel remembers of the previous owner's connections is never taken for this one's.
+  /// 1…65535, another one for each owner of the place: its conntrack zone, so that what the kernel
+  /// remembers of the previous owner's connections is not taken for this one's.
   std::uint16_t turn = 1;
 };
 
@@ -27,8 +27,11 @@ class SlotPool {
 
   explicit SlotPool(std::uint16_t size, Millis quarantine = kQuarantine);
 
-  /// kRejected when kMostTaken are taken, or all the others are in quarantine.
+  /// kRejected when kMostTaken are taken, or all the others are in quarantine; says which.
   [[nodiscard]] Result<Slot> take(Clock::time_point now);
+
+  /// Another turn at a place that stays taken.
+  void renew(Slot& slot);
 
   /// `slot` was taken, and is given back once.
   void give_back(Slot slot, Clock::time_point now);
@@ -36,6 +39,8 @@ class SlotPool {
   [[nodiscard]] std::size_t taken() const { return turns_.size() - free_.size(); }
 
  private:
+  [[nodiscard]] std::uint16_t next_turn(std::uint16_t number);
+
   struct Free {
     std::uint16_t number = 0;
     Clock::time_point from;

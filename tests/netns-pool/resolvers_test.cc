@@ -89,10 +89,9 @@ TEST_F(ResolversTest, NoSandboxReachesAreLeftOutWithAReason) {
   ASSERT_EQ(found->resolvers.servers.size(), 1U);
   ASSERT_EQ(found->problems.size(), 6U);
   EXPECT_EQ(found->problems[3],
-            "nameserver 127.0.0.53 is left out, since no sandbox can reach it: it is a loopback "
-            "address");
-  EXPECT_NE(found->problems[0].find("a link-local address"), std::string::npos);
-  EXPECT_NE(found->problems[4].find("a metadata service"), std::string::npos);
+            "nameserver 127.0.0.53 is left out, since no sandbox can reach it: it is loopback");
+  EXPECT_NE(found->problems[0].find("link-local"), std::string::npos);
+  EXPECT_NE(found->problems[4].find("metadata service"), std::string::npos);
 }
 
 TEST_F(ResolversTest, OfAFamilyThatSandboxesLackAreLeftOut) {
@@ -123,7 +122,7 @@ TEST_F(ResolversTest, ThatAreNoneSayWhatToDo) {
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().code, Code::kInvalid);
   EXPECT_NE(found.error().message.find("127.0.0.53"), std::string::npos);
-  EXPECT_NE(found.error().message.find("a loopback address"), std::string::npos);
+  EXPECT_NE(found.error().message.find("loopback"), std::string::npos);
   EXPECT_TRUE(found.error().message.ends_with("; set [nat] resolvers")) << found.error().message;
   write(files_.behind_stub, "nameserver 169.254.169.253\n");
   EXPECT_NE(servers("nameserver 127.0.0.53\n").find("169.254.169.253"), std::string::npos);

@@ -109,7 +109,7 @@ TEST_F(SandboxLinkTest, AFailedPlugLeavesNothingBehind) {
   const auto done =
       SandboxLink::plug(*host_, elsewhere, netns.get(), bridge_, name_.port(0), plan_.sandbox(0));
   ASSERT_FALSE(done);
-  EXPECT_EQ(done.error().sys_errno, ENODEV) << done.error().describe();
+  EXPECT_EQ(done.error().code, Code::kNotFound) << done.error().describe();
   EXPECT_EQ(world_->state_of_host(), before);
 }
 

@@ -45,6 +45,21 @@ TEST(SlotPool, PrefersTheLongestUnused) {
   EXPECT_EQ(pool.take(kStart)->number, first->number);
 }
 
+TEST(SlotPool, APlaceGetsAnotherTurnWhileItIsTaken) {
+  SlotPool pool(1, Millis{0});
+  auto slot = pool.take(kStart);
+  ASSERT_TRUE(slot);
+  const auto first = *slot;
+  pool.renew(*slot);
+  EXPECT_EQ(slot->number, first.number);
+  EXPECT_NE(slot->turn, first.turn);
+  pool.give_back(*slot, kStart);
+  const auto next = pool.take(kStart);
+  ASSERT_TRUE(next);
+  EXPECT_NE(next->turn, first.turn);
+  EXPECT_NE(next->turn, slot->turn);
+}
+
 TEST(SlotPool, TurnsAreNeverZero) {
   SlotPool pool(1, Millis{0});
   for (int i = 0; i < 70'000; ++i) {
@@ -59,7 +74,10 @@ TEST(SlotPool, IsBoundedByThePortsOfABridge) {
   SlotPool pool(2000);
   for (std::size_t i = 0; i < SlotPool::kMostTaken; ++i) ASSERT_TRUE(pool.take(kStart));
   EXPECT_EQ(pool.taken(), SlotPool::kMostTaken);
-  EXPECT_FALSE(pool.take(kStart));
+  const auto refused = pool.take(kStart);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kRejected);
+  EXPECT_NE(refused.error().message.find("1023 ports"), std::string::npos);
 }
 
 }  // namespace

@@ -413,6 +413,12 @@ std::string ruleset() {
   return listed ? *listed : listed.error().describe();
 }
 
+int remembered_connections() {
+  const auto text = read_file(AT_FDCWD, "/proc/sys/net/netfilter/nf_conntrack_count", 16);
+  EXPECT_TRUE(text);
+  return text ? std::stoi(*text) : -1;
+}
+
 AddressPlan address_plan() {
   return AddressPlan::create(boost::asio::ip::make_network_v4("10.231.0.0/16"),
                              boost::asio::ip::make_network_v6("fd53:1::/64"))

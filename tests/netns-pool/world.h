@@ -104,6 +104,9 @@ class World {
 /// All nftables rules of the caller's namespace.
 [[nodiscard]] std::string ruleset();
 
+/// How many connections the kernel remembers in the caller's namespace.
+[[nodiscard]] int remembered_connections();
+
 /// The prefixes that tests give their sandboxes.
 [[nodiscard]] AddressPlan address_plan();
 
