@@ -32,7 +32,7 @@ extern "C" void on_signal(int) { interrupted = true; }
 
 constexpr const char* kLegend =
     "own: from a starter's first instruction until its socket is bound, and the lease before; "
-    "waiting for a processor\nis left out. all: from the moment that all were asked for. none: the "
+    "waiting for a processor\nis left out. all: from the moment that all were let go. none: the "
     "same without a network namespace. linked: a\nnew one with veth, bridge port, address, route "
     "and firewall, IPv4. Ranges are of the rounds.\n";
 

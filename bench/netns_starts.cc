@@ -33,15 +33,16 @@ class Burst {
 
   Result<> run(Measured& out) {
     starters_.expect(leases_.size());
-    const auto asked = Clock::now();
     auto done = method_ == Method::kPooled ? sources_.stock->run(order_leased(this)) : order();
-    if (done) done = await();
     if (!done) return done;
+    const auto gone = starters_.go();
+    if (!gone) return std::unexpected(gone.error());
+    if (done = await(); !done) return done;
     for (std::size_t i = 0; i < leases_.size(); ++i) {
       const auto& start = starters_.result(i);
       if (start.step != nullptr) return fail_errno("start", start.step, start.error);
       out.own.push_back(leases_[i] + start.ended - start.began - start.queued);
-      out.all.push_back(start.ended - asked.time_since_epoch().count());
+      out.all.push_back(start.ended - gone->time_since_epoch().count());
     }
     return starters_.leave(leases_.size());
   }

@@ -8,13 +8,13 @@
 
 namespace sock::bench {
 
-/// One round of one method with so many starts asked for at the same moment, again and again: into
+/// One round of one method with so many starts let go at the same moment, again and again: into
 /// the samples under start_key(), by two clocks in nanoseconds.
 ///
-/// own: what one start pays for its network: from when the starter has its order and runs until its
-///      socket is bound, and with kPooled the lease() before. All waiting for the kernel's locks
+/// own: what one start pays for its network: from its starter's first instruction until its socket
+///      is bound, and with kPooled the lease() before. All waiting for the kernel's locks
 ///      included, waiting for a processor (Start::queued) left out.
-/// all: from the moment that all were asked for until its socket is bound: what one in a crowd on
+/// all: from the moment that all were let go until its socket is bound: what one in a crowd on
 ///      few processors sees, most of which is waiting for its turn. kNone is its floor.
 ///
 /// What was started is kept until the round's last start has been measured, and then the kernel is

@@ -19,6 +19,7 @@
 #include <cstring>
 #include <new>
 #include <optional>
+#include <thread>
 
 #include "base/message.h"
 #include "bench/fork_child.h"
@@ -28,6 +29,7 @@ namespace sock::bench {
 namespace {
 
 constexpr Millis kPatience{120'000};
+constexpr std::chrono::microseconds kLook{100};
 
 enum Kind : std::uint32_t { kStart, kLinkedNow, kLeave, kRelease };
 
@@ -59,6 +61,8 @@ bool bind_loopback(int socket) {
 /// Written by the starters, each its own place; read when all have ended.
 struct Starters::Board {
   std::atomic<std::uint32_t> left{0};
+  std::atomic<std::uint32_t> awake{0};
+  std::atomic<bool> open{true};
   Start starts[1];  // as many as there are starters
 };
 
@@ -92,6 +96,8 @@ class Starters::Child {
   bool serve() {
     pollfd poll{control_, POLLIN, 0};
     if (::poll(&poll, 1, -1) != 1) return true;
+    board_.awake.fetch_add(1);
+    while (!board_.open) ::sched_yield();
     const auto queued = queued_so_far();
     const auto began = nanoseconds();
     Order order;
@@ -265,6 +271,19 @@ Result<Starters> Starters::fork(std::size_t count, const UserNamespace& users) {
 void Starters::expect(std::size_t count) {
   expected_ = count;
   board_->left = static_cast<std::uint32_t>(count);
+  board_->awake = 0;
+  board_->open = false;
+}
+
+Result<Clock::time_point> Starters::go() {
+  const auto deadline = Clock::now() + kPatience;
+  while (board_->awake < expected_) {
+    if (Clock::now() > deadline) return fail(Code::kTimeout, "let starters go", "not all wake up");
+    std::this_thread::sleep_for(kLook);
+  }
+  const auto now = Clock::now();
+  board_->open = true;
+  return now;
 }
 
 Result<> Starters::order(std::size_t starter, std::uint32_t kind, Method method, int netns) {
@@ -312,6 +331,7 @@ const Start& Starters::result(std::size_t starter) const { return board_->starts
 
 Result<> Starters::order_all(std::size_t count, std::uint32_t kind) {
   expect(count);
+  board_->open = true;
   for (std::size_t i = 0; i < count; ++i) {
     if (auto sent = order(i, kind, Method::kNone, -1); !sent) return sent;
   }

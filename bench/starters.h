@@ -31,7 +31,7 @@ inline constexpr std::array kMethods{Method::kNone, Method::kUnshare, Method::kL
 
 /// What a starter says of one start.
 struct Start {
-  std::int64_t began = 0;  ///< Clock's nanoseconds: when the order was there and it had a processor
+  std::int64_t began = 0;  ///< Clock's nanoseconds: its first instruction after the barrier
   std::int64_t ended = 0;  ///< when its socket was bound
   /// Nanoseconds in between that it could have run, had there been a processor for it; 0 where the
   /// kernel does not tell (CONFIG_SCHED_INFO).
@@ -60,8 +60,11 @@ class Starters {
 
   /// Announces that so many starters, the first ones, will be asked to start; then each is.
   void expect(std::size_t count);
-  /// `netns` is kPooled's, borrowed.
+  /// `netns` is kPooled's, borrowed. The starter wakes up, but does nothing before go(): no start
+  /// is to be interrupted because another starter is being woken.
   [[nodiscard]] Result<> start(std::size_t starter, Method method, int netns = -1);
+  /// Lets all that were expected start, once they are awake; returns when it did.
+  [[nodiscard]] Result<Clock::time_point> go();
   /// Until all that were expected have ended, linking those that ask for it.
   [[nodiscard]] Result<> await(const Link& link = {});
 
