@@ -1,6 +1,7 @@
-"""Draws what `scaling --json` measured: `plot.py RESULT.json OUTPUT.svg [OUTPUT.png …]`."""
+"""Draws what `scaling --json` or `netns --json` measured: `plot.py RESULT.json OUTPUT.svg [OUTPUT.png …]`."""
 
 import json
+import statistics
 import sys
 
 import matplotlib
@@ -46,13 +47,44 @@ def draw(result, latency, rate):
 
     counts = sorted({one["clients"] for one in series})
     for axes, title in ((latency, "latency of a call, ms"), (rate, "calls per second")):
-        axes.set_title(title)
-        axes.set_xscale("log", base=2)
-        axes.set_yscale("log")
-        axes.set_xticks(counts, [str(count) for count in counts])
-        axes.set_xlabel("clients")
-        axes.grid(True, which="major", color="#ddd")
-        axes.legend(fontsize=7)
+        finish(axes, title, "clients", counts)
+
+
+def finish(axes, title, unit, counts):
+    axes.set_title(title)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.set_xlabel(unit)
+    axes.grid(True, which="major", color="#ddd")
+    axes.legend(fontsize=7)
+
+
+NETNS_METHODS = {
+    "linked": "new, linked to a bridge",
+    "unshare": "new, loopback only",
+    "pooled": "leased from the pool",
+    "none": "no namespace: the floor",
+}
+
+
+def draw_starts(result, own, crowd):
+    crowd.sharey(own)
+    medians = {key: statistics.median(values) for key, values in result["samples"].items()}
+    counts = sorted({int(key.split(".")[2]) for key in medians if key.startswith("start.")})
+    for axes, clock, methods, title in (
+        (own, "own", ("linked", "unshare", "pooled"), "start of a network, µs, without waiting for a processor"),
+        (crowd, "all", NETNS_METHODS, "with waiting for a processor, in a crowd of as many"),
+    ):
+        for method in methods:
+            colour = COLOURS[list(NETNS_METHODS).index(method)]
+            label = NETNS_METHODS[method]
+            for figure, style in (("p50", "-"), ("p99", ":")):
+                keys = [f"start.{method}.{count}.{clock}.{figure}_us" for count in counts]
+                points = [(n, medians[key]) for n, key in zip(counts, keys) if key in medians]
+                axes.plot(*zip(*points), style, marker="o", ms=4, color=colour, label=label)
+                label = None
+        finish(axes, title, "starts at the same time; line p50, dots p99", counts)
 
 
 def main():
@@ -60,12 +92,16 @@ def main():
         raise SystemExit(__doc__)
     with open(sys.argv[1], encoding="utf-8") as file:
         result = json.load(file)
-    figure, (latency, rate) = pyplot.subplots(1, 2, figsize=(11, 4.5), constrained_layout=True)
-    draw(result, latency, rate)
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5), constrained_layout=True)
+    if "series" in result:
+        subject = "A fresh interpreter for every call"
+        draw(result, left, right)
+    else:
+        subject = "A network namespace for every start"
+        draw_starts(result, left, right)
     host = result["host"]
     figure.suptitle(
-        f"A fresh interpreter for every call: {host['processors']} processors, Linux {host['kernel']}",
-        fontsize=10,
+        f"{subject}: {host['processors']} processors, Linux {host['kernel']}", fontsize=10
     )
     for output in sys.argv[2:]:
         figure.savefig(output, dpi=110)

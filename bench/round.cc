@@ -4,15 +4,12 @@
 #include <cmath>
 
 namespace sock::bench {
-namespace {
 
 double percentile(const std::vector<std::int64_t>& sorted, double fraction) {
   const auto rank = std::ceil(fraction * static_cast<double>(sorted.size()));
   const auto index = static_cast<std::size_t>(std::max(rank, 1.0)) - 1;
   return static_cast<double>(sorted[std::min(index, sorted.size() - 1)]);
 }
-
-}  // namespace
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0;

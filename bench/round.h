@@ -33,6 +33,9 @@ struct Figures {
 /// Nearest-rank percentiles. A round without a successful call has only `errors`.
 [[nodiscard]] Figures figures_of(Round round);
 
+/// By nearest rank, of sorted values of which there is at least one.
+[[nodiscard]] double percentile(const std::vector<std::int64_t>& sorted, double fraction);
+
 /// Of an even number of values the mean of the middle two; 0 of none.
 [[nodiscard]] double median(std::vector<double> values);
 

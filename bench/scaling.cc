@@ -18,6 +18,7 @@
 #include "bench/baseline.h"
 #include "bench/instance.h"
 #include "bench/load.h"
+#include "bench/progress.h"
 #include "bench/report.h"
 
 namespace sock::bench {
@@ -84,14 +85,14 @@ class Benchmark {
       spec.sockd = options_.sockd;
       spec.home = home_;
       spec.config = options_.config;
-      progress("starting " + options_.sockd);
+      show_progress("starting " + options_.sockd);
       auto instance = Instance::start(spec);
       if (!instance) return std::unexpected(instance.error());
       instance_.emplace(std::move(*instance));
       socket_ = instance_->socket();
     }
     for (const auto& packages : options_.packages) {
-      progress("deploying and warming " + function_of(packages));
+      show_progress("deploying and warming " + function_of(packages));
       const auto module = module_of(packages);
       std::vector<std::string> requirements;
       if (!module.empty()) requirements.push_back(module);
@@ -138,7 +139,7 @@ class Benchmark {
     for (const auto clients : options_.clients) {
       for (const auto& packages : options_.packages) {
         if (interrupted) return {};
-        progress(label + ": sock " + packages + ", " + std::to_string(clients) + " clients");
+        show_progress(label + ": sock " + packages + ", " + std::to_string(clients) + " clients");
         LoadSpec spec;
         spec.socket = socket_;
         spec.function = function_of(packages);
@@ -152,8 +153,8 @@ class Benchmark {
     for (const auto workers : baseline_workers()) {
       for (const auto& baseline : baselines_) {
         if (interrupted) return {};
-        progress(label + ": " + baseline.system + " " + baseline.packages + ", " +
-                 std::to_string(workers) + " at a time");
+        show_progress(label + ": " + baseline.system + " " + baseline.packages + ", " +
+                      std::to_string(workers) + " at a time");
         BaselineSpec spec;
         spec.workers = workers;
         spec.window = window();
@@ -191,14 +192,6 @@ class Benchmark {
   }
 
   static std::string function_of(const std::string& packages) { return "bench-" + packages; }
-
-  static void progress(const std::string& text) {
-    if (::isatty(STDERR_FILENO) != 0) {
-      std::fprintf(stderr, "\r\033[K%s", text.c_str());
-    } else {
-      std::fprintf(stderr, "%s\n", text.c_str());
-    }
-  }
 
   Options options_;
   std::filesystem::path home_;
@@ -239,7 +232,7 @@ int run(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
 
   const auto result = Benchmark(std::move(options)).run();
-  if (::isatty(STDERR_FILENO) != 0) std::fputs("\r\033[K", stderr);
+  end_progress();
   if (!result) {
     std::fprintf(stderr, "scaling: %s\n", result.error().describe().c_str());
     return 1;

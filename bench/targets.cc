@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/spawn.h"
+#include "bench/progress.h"
 #include "bench/targets_growth.h"
 #include "bench/targets_rows.h"
 #include "bench/targets_table.h"
@@ -23,6 +24,12 @@ static_assert(std::atomic<bool>::is_always_lock_free);
 
 extern "C" void on_signal(int) { interrupted = true; }
 
+constexpr const char* kLegend =
+    "Baselines, p50 of the same run. B1: a small static C program that clones itself, exits, "
+    "waits. B2: os.fork(),\nos._exit(0), waitpid of the warm interpreter with the same imports. "
+    "Both paced as sock's calls are; tight: without\npauses. B6: the same handler with the same "
+    "event in a warm process, JSON both ways.\n";
+
 Result<> write_json(const TargetContext& context, const std::string& text) {
   if (context.options.json.empty()) return {};
   return replace_file(std::filesystem::absolute(context.options.json), text);
@@ -32,6 +39,7 @@ Result<> write_json(const TargetContext& context, const std::string& text) {
 Result<bool> run_table(TargetContext& context) {
   TargetReport report;
   report.host = read_host();
+  report.legend = kLegend;
   std::vector<std::unique_ptr<RowGroup>> groups;
   for (auto* make : {latency_rows, group_by_rows, load_rows, memory_rows}) {
     auto group = make(context);
@@ -124,7 +132,7 @@ int run(int argc, char** argv) {
   }
   TargetContext context(std::move(options), home->path(), interrupted);
   const auto good = context.options.growth > 0 ? run_calls(context) : run_table(context);
-  if (::isatty(STDERR_FILENO) != 0) std::fputs("\r\033[K", stderr);
+  end_progress();
   if (!good) std::fprintf(stderr, "targets: %s\n", good.error().describe().c_str());
   if (interrupted) return 130;
   return good.value_or(false) ? 0 : 1;

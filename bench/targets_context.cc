@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "bench/http.h"
 #include "bench/measuring_program.h"
+#include "bench/progress.h"
 
 namespace sock::bench {
 
@@ -198,14 +199,6 @@ Result<> TargetContext::stop() {
   }
   daemons_.clear();
   return first;
-}
-
-void show_progress(const std::string& text) {
-  if (::isatty(STDERR_FILENO) != 0) {
-    std::fprintf(stderr, "\r\033[K%s", text.c_str());
-  } else {
-    std::fprintf(stderr, "%s\n", text.c_str());
-  }
 }
 
 }  // namespace sock::bench

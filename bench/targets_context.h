@@ -109,6 +109,4 @@ class TargetContext {
 /// asks for none. kInvalid when it cannot have one; kTimeout after a minute.
 [[nodiscard]] Result<> await_zygotes(const std::string& socket, const std::string& function);
 
-void show_progress(const std::string& text);
-
 }  // namespace sock::bench

@@ -11,6 +11,7 @@
 #include "bench/gauges.h"
 #include "bench/kept_connection.h"
 #include "bench/load.h"
+#include "bench/progress.h"
 #include "bench/targets_table.h"
 
 namespace sock::bench {

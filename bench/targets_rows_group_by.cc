@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "bench/measuring_program.h"
+#include "bench/progress.h"
 #include "bench/targets_rows.h"
 
 namespace sock::bench {

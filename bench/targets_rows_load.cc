@@ -2,6 +2,7 @@
 
 #include "bench/cpu_split.h"
 #include "bench/load.h"
+#include "bench/progress.h"
 #include "bench/targets_rows.h"
 
 namespace sock::bench {

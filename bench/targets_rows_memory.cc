@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "bench/clone_memory.h"
+#include "bench/progress.h"
 #include "bench/targets_rows.h"
 
 namespace sock::bench {

@@ -12,15 +12,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr const char* kLegend =
-    "Baselines, p50 of the same run. B1: a small static C program that clones itself, exits, "
-    "waits. "
-    "B2: os.fork(),\nos._exit(0), waitpid of the warm interpreter with the same imports. Both "
-    "paced "
-    "as sock's calls are; tight: without\npauses. B6: the same handler with the same event in a "
-    "warm "
-    "process, JSON both ways.\n";
-
 constexpr std::size_t kColumns = 6;
 using Cells = std::array<std::string, kColumns>;
 
@@ -71,7 +62,7 @@ std::string as_table(const TargetReport& report, const Samples& samples) {
     }
     out += "\n";
   }
-  return out + "\n" + kLegend + "\n" + counts(samples.starts(), "starts") +
+  return out + "\n" + report.legend + "\n" + counts(samples.starts(), "starts") +
          counts(samples.errors(), "errors");
 }
 

@@ -24,9 +24,10 @@ struct TargetReport {
   unsigned rounds = 0;
   bool complete = true;  ///< false when interrupted
   std::vector<TargetRow> rows;
+  std::string legend;  ///< below the table: lines that explain it
 };
 
-/// For a person: the machine, the table, and every kind of start and error that was seen.
+/// For a person: the machine, the table with its legend, and every kind of start and error seen.
 [[nodiscard]] std::string as_table(const TargetReport& report, const Samples& samples);
 
 /// The same for programs, with every round's values; times are microseconds where a key says _us.
