@@ -24,8 +24,10 @@ LinkedNetwork::~LinkedNetwork() {
 }
 
 Result<> LinkedNetwork::attach(netns::Netns netns) {
-  auto tenant = network_->attach(netns, netns::Egress{});
+  auto tenant = network_->plug(netns.fd(), *netns.route());
   if (!tenant) return std::unexpected(tenant.error());
+  auto admitted = network_->admit(*tenant, netns::Egress{});
+  if (!admitted) return admitted;
   linked_.push_back({std::move(netns), *tenant});
   return {};
 }
@@ -39,9 +41,9 @@ Result<> LinkedNetwork::attach(Fd netns, Fd route) {
 
 Result<Clock::time_point> LinkedNetwork::release() {
   Result<> done;
-  for (const auto& one : linked_) {
-    auto detached = network_->detach(one.tenant, netns::NatNetwork::Fate::kDestroyed);
-    if (!detached) done = std::move(detached);
+  for (auto& one : linked_) {
+    auto unplugged = network_->unplug(one.tenant, netns::NatNetwork::Fate::kDestroyed);
+    if (!unplugged) done = std::move(unplugged);
   }
   const auto now = Clock::now();
   linked_.clear();

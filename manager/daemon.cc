@@ -210,33 +210,21 @@ asio::awaitable<Result<>> Daemon::build_sandboxes() {
   if (!keeper_ticket) co_return std::unexpected(keeper_ticket.error());
   keeper_ticket_ = std::move(*keeper_ticket);
 
-  netns::PoolOptions netns_options;
-  netns_options.low = config_.netns.low;
-  netns_options.high = config_.netns.high;
-  netns_options.helper = helpers + "sock-netns";
-  netns_options.user_namespace = keeper_->pidfd();
-  netns_options.place_helper = place;
-  if (config_.netns.reuse != Config::Netns::Reuse::kNever)
-    netns_options.watch = watch_network_use();
-  auto netns = co_await netns::NetnsPool::start(std::move(netns_options));
-  if (!netns) co_return std::unexpected(netns.error());
-  netns_ = std::move(*netns);
+  Networks::Ground ground{.helper = helpers + "sock-netns",
+                          .user_namespace = keeper_->pidfd(),
+                          .place = place,
+                          .sandboxes = [this] { return cgroups_->slots_dir(); }};
+  auto networks = co_await Networks::start(config_, std::move(ground));
+  if (!networks) co_return std::unexpected(networks.error());
+  networks_ = std::move(*networks);
 
   slots_ = std::make_unique<SlotStock>(
       executor_,
       SlotStockOptions{
-          .stock = config_.parked.shells, .limits = config_.default_limits.sandbox, .nat = {}},
-      *netns_, *keeper_, *cgroups_, cgroup_worker_, uids_, *ledger_);
+          .stock = config_.parked.shells, .limits = config_.default_limits.sandbox,
+                       .nat = networks_->nat()},
+      networks_->none(), *keeper_, *cgroups_, cgroup_worker_, uids_, *ledger_);
   co_return Result<>{};
-}
-
-std::shared_ptr<const netns::UseWatch> Daemon::watch_network_use() const {
-  auto slots = cgroups_->slots_dir();
-  auto watch = slots ? netns::UseWatch::start(slots->get()) : std::unexpected(slots.error());
-  if (watch) return std::move(*watch);
-  spdlog::warn("every call gets a network namespace of its own, at some CPU: {}",
-               watch.error().describe());
-  return nullptr;
 }
 
 asio::awaitable<Result<>> Daemon::build_zygotes() {
@@ -309,7 +297,7 @@ asio::awaitable<void> Daemon::shutdown(Clock::time_point deadline) {
   if (functions_) functions_->stop();
   if (zygotes_) zygotes_->stop();
   if (slots_) co_await slots_->stop();
-  if (netns_) co_await netns_->stop();
+  if (networks_) co_await networks_->stop();
   if (keeper_) {
     const bool gone = co_await keeper_->stop(Clock::now() + Millis(5000));
     if (!gone) spdlog::error("sock-init does not die");
@@ -347,6 +335,7 @@ asio::awaitable<void> Daemon::tick() {
     zygotes_->tick();
     functions_->tick();
     slots_->tick();
+    networks_->tick();
     publish_stats();
   }
 }
@@ -529,21 +518,7 @@ json::object Daemon::zygotes() {
                       {"parked_limit", parked_budget_->limit()}};
 }
 
-json::object Daemon::netns() {
-  const auto stats = netns_->stats();
-  return json::object{{"ready", stats.ready},
-                      {"low", stats.low},
-                      {"high", stats.high},
-                      {"leases", stats.leases},
-                      {"builds", stats.builds},
-                      {"misses", stats.misses},
-                      {"returned", stats.returned},
-                      {"burned", stats.burned},
-                      {"destroyed", stats.destroyed},
-                      {"failures", stats.failures},
-                      {"build_us_p50", stats.build_us_p50.value_or(0)},
-                      {"last_error", stats.last_error}};
-}
+json::object Daemon::netns() { return networks_->view(); }
 
 json::object Daemon::packages() {
   json::array out;
@@ -557,7 +532,7 @@ json::object Daemon::packages() {
   return json::object{{"packages", std::move(out)}};
 }
 
-json::object Daemon::doctor() { return doctor_report(config_.cgroup_parent); }
+json::object Daemon::doctor() { return doctor_report(config_); }
 
 json::object Daemon::health() {
   return json::object{{"status", draining_ ? "draining" : "ok"},
@@ -582,7 +557,7 @@ void Daemon::publish_stats() {
   stats_.queued = admission_->queued();
   stats_.zygotes = zygotes_->nodes().size();
   stats_.parked = zygotes_->parked() + functions_->parked();
-  stats_.netns_ready = netns_->stats().ready;
+  stats_.netns_ready = networks_->none().stats().ready;
   stats_.shells = slots_->ready();
   stats_segment_->update(stats_);
 }
@@ -598,7 +573,7 @@ void Daemon::update_gauges() {
     }
   }
   metrics_.set_zygotes(zygotes);
-  metrics_.set_netns("none", netns_->stats());
+  networks_->publish(metrics_);
 }
 
 }  // namespace sock::manager

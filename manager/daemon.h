@@ -15,11 +15,11 @@
 #include "manager/calls/zygote_tree.h"
 #include "manager/functions/registry.h"
 #include "manager/metrics.h"
+#include "manager/networks.h"
 #include "manager/service.h"
 #include "manager/settings/config.h"
 #include "manager/state/ledger.h"
 #include "manager/state/stats_segment.h"
-#include "netns-pool/netns_pool.h"
 #include "pkgcache/catalogue.h"
 #include "pkgcache/plan.h"
 #include "sandbox/cgroup_pool.h"
@@ -66,8 +66,6 @@ class Daemon final : public Service {
   [[nodiscard]] Result<> open_state();
   [[nodiscard]] Result<> read_packages();
   [[nodiscard]] boost::asio::awaitable<Result<>> build_sandboxes();
-  /// Null, and a warning, where the kernel offers no such thing.
-  [[nodiscard]] std::shared_ptr<const netns::UseWatch> watch_network_use() const;
   [[nodiscard]] boost::asio::awaitable<Result<>> build_zygotes();
   [[nodiscard]] boost::asio::awaitable<void> tick();
   [[nodiscard]] Result<std::vector<pkgcache::Package>> resolve(
@@ -98,7 +96,7 @@ class Daemon final : public Service {
   std::unique_ptr<pkgcache::Planner> planner_;
   std::unique_ptr<sandbox::CgroupPool> cgroups_;
   std::unique_ptr<sandbox::Keeper> keeper_;
-  std::unique_ptr<netns::NetnsPool> netns_;
+  std::unique_ptr<Networks> networks_;
   UidPool uids_;
   std::unique_ptr<SlotStock> slots_;
   std::shared_ptr<StockBudget> parked_budget_;

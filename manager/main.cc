@@ -168,7 +168,7 @@ int run(int argc, char** argv) {
     return 2;
   }
   if (options.doctor) {
-    const auto report = doctor_report(config->cgroup_parent);
+    const auto report = doctor_report(*config);
     std::cout << boost::json::serialize(report) << '\n';
     return report.at("healthy").as_bool() ? 0 : 1;
   }

@@ -113,6 +113,7 @@ class NetnsPool::State final : public BuilderCrew::Client,
   void give_back(Netns netns, std::string owner);
   void retire(Netns netns);
   void tick();
+  void note_owner(const Netns& netns, std::string_view owner);
   [[nodiscard]] bool keeps_for(std::string_view owner) const { return kept_.contains(owner); }
   [[nodiscard]] PoolStats stats() const;
   [[nodiscard]] std::vector<NetnsView> list() const;
@@ -235,6 +236,11 @@ Netns NetnsPool::State::handed(Netns netns, std::string owner) {
     ++found->second.view.leases;
   }
   return netns;
+}
+
+void NetnsPool::State::note_owner(const Netns& netns, std::string_view owner) {
+  const auto found = records_.find(netns.inode());
+  if (found != records_.end()) found->second.view.owner = owner;
 }
 
 asio::awaitable<void> NetnsPool::State::stop(Self self) {
@@ -457,6 +463,8 @@ asio::awaitable<Result<>> NetnsPool::State::link_and_look(Self self, Netns& netn
   if (self->options_.linker) {
     auto plugged = co_await self->options_.linker->plug(netns);
     if (!plugged) co_return plugged;
+    const auto address = netns.address();
+    if (address) self->records_[netns.inode()].view.address = address->ipv4.to_string();
   }
   if (!self->inspector_ || self->stopping_) co_return Result<>{};
   auto look = [fd = netns.fd(), known = netns.sockets()] { return begin_inspection(fd, known); };
@@ -559,6 +567,9 @@ asio::awaitable<void> NetnsPool::stop() { return State::stop(state_); }
 
 void NetnsPool::give_back(Netns netns, std::string owner) {
   state_->give_back(std::move(netns), std::move(owner));
+}
+void NetnsPool::note_owner(const Netns& netns, std::string_view owner) {
+  state_->note_owner(netns, owner);
 }
 void NetnsPool::retire(Netns netns) { state_->retire(std::move(netns)); }
 void NetnsPool::tick() { state_->tick(); }

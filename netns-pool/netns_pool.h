@@ -31,8 +31,8 @@ struct PoolOptions {
   /// pool's life, because a helper that died is started anew into it. -1: our own.
   int user_namespace = -1;
   /// Most that this user namespace may own, of all pools together, those that the kernel is still
-  /// taking apart included; 0: as many as its user.max_net_namespaces says already. A namespace
-  /// takes kNamespaceBytes. Only with `user_namespace`.
+  /// taking apart included; 0: as many as its user.max_net_namespaces says already. Only with
+  /// `user_namespace`.
   std::uint32_t most = 0;
   /// Puts the helper, by pid, into its cgroup, each time one is started; may be empty.
   std::function<Result<>(pid_t)> place_helper;
@@ -97,8 +97,6 @@ class NetnsPool {
  public:
   static constexpr std::size_t kMaxHigh = 4096;
   static constexpr std::size_t kMaxBuilders = 8;
-  /// What one takes of the kernel's memory, about (docs/benchmarks.md).
-  static constexpr std::uint64_t kNamespaceBytes = 210 << 10;
 
   /// Starts the helpers and returns once `low` namespaces are ready. kInvalid for options out of
   /// range; otherwise the first failure of a helper.
@@ -117,6 +115,9 @@ class NetnsPool {
 
   /// Whether one is kept for this owner.
   [[nodiscard]] bool keeps_for(std::string_view owner) const;
+
+  /// For list(): who a leased one turned out to be for.
+  void note_owner(const Netns& netns, std::string_view owner);
 
   /// Takes a namespace back whose last process is dead: into the stock when nothing has happened in
   /// it, which is so after most calls; or for `owner`, who was in it, when it is proven clean; else

@@ -115,6 +115,8 @@ asio::awaitable<Result<>> confine(Clone& clone, SlotStock& slots) {
 
 asio::awaitable<Result<>> attach(Clone& clone, std::shared_ptr<const Function> function,
                                  SlotStock& slots, Clock::time_point deadline) {
+  clone.slot->owner = owner_of(*function);
+  clone.slot->home->note_owner(clone.slot->netns, clone.slot->owner);
   if (clone.slot->network != Network::kNone) {
     auto opened = co_await slots.open(*clone.slot, *function);
     if (!opened) co_return opened;
@@ -123,7 +125,8 @@ asio::awaitable<Result<>> attach(Clone& clone, std::shared_ptr<const Function> f
   if (!task) co_return std::unexpected(task.error());
   const std::uint64_t tmp_bytes = function->spec.limits.tmp_bytes;
   clone.function = std::move(function);
-  co_return co_await clone.slot->shell.attach(std::move(*task), tmp_bytes, deadline);
+  co_return co_await clone.slot->shell.attach(std::move(*task), tmp_bytes, deadline,
+                                              slots.resolv_conf(*clone.slot));
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ struct Slot {
   pid_t shell_pid = -1;
   std::uint32_t uid = 0;   ///< in the user namespace
   LedgerTicket ticket;     ///< the cgroup, for whoever finds it after a crash
-  std::string owner = {};  ///< "name@generation" of whom the network was opened for; else empty
+  std::string owner = {};  ///< owner_of() whom it was dedicated to; else empty
   bool half_open = false;  ///< opening the network has begun, and not succeeded
 };
 

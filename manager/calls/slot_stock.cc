@@ -6,14 +6,6 @@ namespace sock::manager {
 
 namespace asio = boost::asio;
 
-namespace {
-
-std::string owner_key(const Function& function) {
-  return function.spec.name + "@" + std::to_string(function.generation);
-}
-
-}  // namespace
-
 SlotStock::SlotStock(asio::any_io_executor executor, SlotStockOptions options,
                      netns::NetnsPool& netns, sandbox::Keeper& keeper, sandbox::CgroupPool& cgroups,
                      Worker& cgroup_worker, UidPool& uids, Ledger& ledger)
@@ -46,9 +38,10 @@ netns::NetnsPool& SlotStock::pool(Network network) {
 
 std::uint32_t SlotStock::host_uid(const Slot& slot) const { return keeper_.id_base() + slot.uid; }
 
-asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::build(Network network) {
+asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::build(Network network,
+                                                                 std::string owner) {
   netns::NetnsPool& home = pool(network);
-  auto netns = co_await home.lease();
+  auto netns = co_await home.lease(std::move(owner));
   if (!netns) co_return std::unexpected(netns.error());
   auto cgroup = co_await cgroups_.take();
   if (!cgroup) {
@@ -73,10 +66,15 @@ asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::build(Network network)
 }
 
 asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::take(
-    Network network, [[maybe_unused]] const Function* owner) {
+    Network network, const Function* owner) {
   if (stopping_) co_return fail(Code::kDraining, "sandbox", "sockd is stopping");
   if (!offers(network)) {
     co_return fail(Code::kInternal, "network", "nat is not enabled on this daemon");
+  }
+  if (owner != nullptr) {
+    // Its own comes before the time that one from the shelf would save.
+    auto key = owner_of(*owner);
+    if (pool(network).keeps_for(key)) co_return co_await build(network, std::move(key));
   }
   auto slot = shelves_[network]->take();
   if (slot) co_return slot;
@@ -88,10 +86,14 @@ asio::awaitable<Result<>> SlotStock::open(Slot& slot, const Function& function) 
     co_return fail(Code::kInternal, "network", "the sandbox is of another network class");
   }
   slot.half_open = true;
-  slot.owner = owner_key(function);
   auto opened = co_await options_.nat->open(slot.netns, function.spec.egress);
   if (opened) slot.half_open = false;
   co_return opened;
+}
+
+std::string_view SlotStock::resolv_conf(const Slot& slot) const {
+  if (slot.network != Network::kNat || !options_.nat) return {};
+  return options_.nat->resolv_conf;
 }
 
 void SlotStock::set_stock(Network network, std::size_t stock) {

@@ -6,6 +6,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "base/process.h"
 #include "base/worker.h"
@@ -27,10 +29,10 @@ namespace sock::manager {
 
 /// What sandboxes of the class nat take beyond the others.
 struct NatAccess {
-  netns::NetnsPool& netns;  ///< of namespaces that can be given a link
-  /// Gives a namespace its link and lets pass what Egress says, in bounded time. After a failure
-  /// the namespace is destroyed.
+  netns::NetnsPool& netns;  ///< of namespaces with a link
+  /// Lets pass what Egress says, in bounded time. After a failure the namespace is destroyed.
   std::function<boost::asio::awaitable<Result<>>(netns::Netns&, const netns::Egress&)> open;
+  std::string resolv_conf;  ///< of their sandboxes
 };
 
 struct SlotStockOptions {
@@ -57,6 +59,9 @@ class SlotStock {
   /// have. Once only, before anything of the function is in the slot, which after a failure must be
   /// buried.
   [[nodiscard]] boost::asio::awaitable<Result<>> open(Slot& slot, const Function& function);
+
+  /// What a sandbox in the slot shall have as /etc/resolv.conf; empty: nothing.
+  [[nodiscard]] std::string_view resolv_conf(const Slot& slot) const;
 
   /// Slots of that class to keep ready from now on. Ignored for one that is not offered.
   void set_stock(Network network, std::size_t stock);
@@ -90,7 +95,8 @@ class SlotStock {
 
  private:
   [[nodiscard]] std::unique_ptr<SlotShelf> make_shelf(Network network);
-  [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Slot>>> build(Network network);
+  [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Slot>>> build(Network network,
+                                                                            std::string owner = {});
   [[nodiscard]] boost::asio::awaitable<void> bury_unused(std::unique_ptr<Slot> slot);
   [[nodiscard]] netns::NetnsPool& pool(Network network);
 

@@ -35,10 +35,8 @@ asio::awaitable<Obituary> Undertaker::bury(std::unique_ptr<Slot> slot, Process c
   obituary.usage = co_await cgroups_.settle(std::move(slot->cgroup));
   // Else somebody may be alive in it under this id: neither is anybody else's any more.
   if (death.complete) uids_.give_back(slot->uid);
-  // A namespace that was opened has more than loopback, and is not as it was built.
-  const bool opened = slot->half_open || !slot->owner.empty();
-  if (death.complete && !opened) {
-    slot->home->give_back(std::move(slot->netns));
+  if (death.complete && !slot->half_open) {
+    slot->home->give_back(std::move(slot->netns), std::move(slot->owner));
   } else {
     slot->home->retire(std::move(slot->netns));
   }

@@ -38,4 +38,9 @@ struct Function {
   std::int64_t deployed_at = 0;  ///< seconds since the epoch
 };
 
+/// Who may be given what a call of the function has left: only calls of the same code.
+[[nodiscard]] inline std::string owner_of(const Function& function) {
+  return function.spec.name + "@" + std::to_string(function.generation);
+}
+
 }  // namespace sock::manager
