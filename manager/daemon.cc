@@ -218,12 +218,12 @@ asio::awaitable<Result<>> Daemon::build_sandboxes() {
   if (!networks) co_return std::unexpected(networks.error());
   networks_ = std::move(*networks);
 
-  slots_ = std::make_unique<SlotStock>(
-      executor_,
-      SlotStockOptions{
-          .stock = config_.parked.shells, .limits = config_.default_limits.sandbox,
-                       .nat = networks_->nat()},
-      networks_->none(), *keeper_, *cgroups_, cgroup_worker_, uids_, *ledger_);
+  slots_ = std::make_unique<SlotStock>(executor_,
+                                       SlotStockOptions{.stock = config_.parked.shells,
+                                                        .limits = config_.default_limits.sandbox,
+                                                        .nat = networks_->nat()},
+                                       networks_->none(), *keeper_, *cgroups_, cgroup_worker_,
+                                       uids_, *ledger_);
   co_return Result<>{};
 }
 

@@ -41,12 +41,13 @@ HostCheck check_nat(const Config& config) {
     return check;
   }
   const std::string bridge = network_name(config.state_dir).bridge();
-  check.detail = "sandboxes have addresses in " + config.nat.ipv4->to_string() + ", behind " + bridge;
+  check.detail =
+      "sandboxes have addresses in " + config.nat.ipv4->to_string() + ", behind " + bridge;
   if (const std::string other = other_firewall(); !other.empty()) {
     check.status = HostCheck::kWarn;
     check.detail += "; " + other + " may drop what the host forwards for them";
-    check.advice = "if functions reach nothing, let " + other + " accept what comes from and goes to " +
-                   bridge;
+    check.advice = "if functions reach nothing, let " + other +
+                   " accept what comes from and goes to " + bridge;
   }
   return check;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/json/object.hpp>
+
 #include "manager/settings/config.h"
 
 namespace sock::manager {

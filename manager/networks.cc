@@ -70,8 +70,8 @@ void append_views(json::array& out, std::string_view network, const netns::Netns
 /// Null, and a warning, where the kernel offers no such thing.
 std::shared_ptr<const netns::UseWatch> watch_use(const Networks::Ground& ground) {
   auto sandboxes = ground.sandboxes();
-  auto watch = sandboxes ? netns::UseWatch::start(sandboxes->get())
-                         : std::unexpected(sandboxes.error());
+  auto watch =
+      sandboxes ? netns::UseWatch::start(sandboxes->get()) : std::unexpected(sandboxes.error());
   if (watch) return std::move(*watch);
   spdlog::warn("every call gets a network namespace of its own, at some CPU: {}",
                watch.error().describe());
@@ -115,8 +115,7 @@ asio::awaitable<Result<std::unique_ptr<Networks>>> Networks::start(const Config&
   co_return std::unexpected(built.error());
 }
 
-asio::awaitable<Result<>> Networks::build(Networks& networks, const Config& config,
-                                          Ground ground) {
+asio::awaitable<Result<>> Networks::build(Networks& networks, const Config& config, Ground ground) {
   using Reuse = Config::Netns::Reuse;
   netns::PoolOptions options;
   options.low = config.netns.low;
@@ -124,8 +123,7 @@ asio::awaitable<Result<>> Networks::build(Networks& networks, const Config& conf
   options.builders = config.netns.builders;
   options.helper = ground.helper;
   options.user_namespace = ground.user_namespace;
-  options.most =
-      static_cast<std::uint32_t>(config.netns.memory_bytes / Config::Netns::kBytesEach);
+  options.most = static_cast<std::uint32_t>(config.netns.memory_bytes / Config::Netns::kBytesEach);
   options.place_helper = ground.place;
   options.keep_for_owner = config.netns.reuse == Reuse::kFunction;
   if (config.netns.reuse != Reuse::kNever) options.watch = watch_use(ground);

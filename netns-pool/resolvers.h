@@ -30,8 +30,8 @@ enum class Families { kIpv4, kBoth };
 [[nodiscard]] std::string why_unreachable(const boost::asio::ip::address& server,
                                           Families families);
 
-/// Whether sandboxes with addresses of this plan can reach a server; kInvalid, with the reason, when
-/// nothing can allow it: why_unreachable(), or it is one of them, or the host itself, in whose
+/// Whether sandboxes with addresses of this plan can reach a server; kInvalid, with the reason,
+/// when nothing can allow it: why_unreachable(), or it is one of them, or the host itself, in whose
 /// network namespace this must run. For people to know at once: what the host becomes later, the
 /// firewall refuses anyway.
 [[nodiscard]] Result<> check_resolver(const boost::asio::ip::address& server,

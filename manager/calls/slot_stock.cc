@@ -39,7 +39,7 @@ netns::NetnsPool& SlotStock::pool(Network network) {
 std::uint32_t SlotStock::host_uid(const Slot& slot) const { return keeper_.id_base() + slot.uid; }
 
 asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::build(Network network,
-                                                                 std::string owner) {
+                                                                std::string owner) {
   netns::NetnsPool& home = pool(network);
   auto netns = co_await home.lease(std::move(owner));
   if (!netns) co_return std::unexpected(netns.error());
@@ -65,8 +65,8 @@ asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::build(Network network,
   co_return fail(Code::kRejected, "sandbox", "no user id is free");
 }
 
-asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::take(
-    Network network, const Function* owner) {
+asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::take(Network network,
+                                                               const Function* owner) {
   if (stopping_) co_return fail(Code::kDraining, "sandbox", "sockd is stopping");
   if (!offers(network)) {
     co_return fail(Code::kInternal, "network", "nat is not enabled on this daemon");
