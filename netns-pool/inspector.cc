@@ -23,6 +23,7 @@ namespace sock::netns {
 namespace {
 
 constexpr const char* kStep = "inspect network namespace";
+constexpr Millis kPause{1};
 
 /// The calling thread in another network namespace, as long as this lives.
 class Visit {
@@ -128,7 +129,6 @@ Result<> Inspector::open_optional() {
 
 Result<> Inspector::add_sockets(Inventory& inventory) {
   constexpr Millis kPatience{50};
-  constexpr Millis kPause{1};
   const auto deadline = Clock::now() + kPatience;
   for (;;) {
     auto count = count_sockets();
@@ -157,6 +157,21 @@ Result<> Inspector::add_sockets(Inventory& inventory) {
   }
 }
 
+Result<> Inspector::add_configuration(Inventory& inventory) {
+  constexpr Millis kPatience{500};
+  const auto deadline = Clock::now() + kPatience;
+  for (;;) {
+    std::vector<Item> found;
+    auto settled = list_configuration(route_.get(), found);
+    if (!settled) return std::unexpected(settled.error());
+    if (*settled || Clock::now() >= deadline) {
+      std::ranges::move(found, std::back_inserter(inventory.items));
+      return {};
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
 Result<Inventory> Inspector::take() {
   Inventory inventory;
   {
@@ -176,7 +191,7 @@ Result<Inventory> Inspector::take() {
           {Stain::kConnection, std::to_string(*tracked) + " tracked connections", ""});
     }
   }
-  auto done = list_configuration(route_.get(), inventory.items);
+  auto done = add_configuration(inventory);
   if (done) done = list_generic(generic_.get(), inventory.items);
   if (done && netfilter_) done = list_filters(netfilter_.get(), inventory.items);
   if (done && ipsec_) done = list_ipsec(ipsec_.get(), inventory.items);

@@ -33,7 +33,8 @@ class Inspector {
   [[nodiscard]] static Result<Inspector> open(int netns, std::span<const int> known = {});
 
   /// About a millisecond. When no socket is left but some that the kernel is about to free, or that
-  /// await the last answer of a closed connection, waits up to 50 ms for them to go. kInvalid when
+  /// await the last answer of a closed connection, waits up to 50 ms for them to go; for an
+  /// IPv6 address that the kernel has yet to put to use, up to half a second. kInvalid when
   /// a known socket is closed.
   [[nodiscard]] Result<Inventory> take();
 
@@ -48,6 +49,7 @@ class Inspector {
   /// Opens what the kernel offers by now.
   [[nodiscard]] Result<> open_optional();
   [[nodiscard]] Result<> add_sockets(Inventory& inventory);
+  [[nodiscard]] Result<> add_configuration(Inventory& inventory);
 
   Fd netns_;
   Fd diag_;

@@ -48,8 +48,7 @@ struct Inventory {
 
 struct Difference {
   Stain stain;
-  std::string
-      detail;  ///< for a person: "tcp 127.0.0.1:8080 listening", "link lo: mtu=9, was 65536"
+  std::string detail;  ///< for a person: "tcp 127.0.0.1:80 listening", "link lo: mtu=9, was 65536"
 };
 
 /// The first thing, in the order of Stain, by which a namespace differs from how it was built;

@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <set>
 #include <string>
 
 #include "netns-pool/attribute_text.h"
@@ -176,6 +177,13 @@ class Lister {
     return done;
   }
 
+  /// The route comes last.
+  [[nodiscard]] bool settled() const {
+    return std::ranges::all_of(own_, [this](const std::string& address) {
+      return address.find(':') == std::string::npos || local_.contains(address);
+    });
+  }
+
  private:
   using Visit = void (Lister::*)(const nlmsghdr&);
 
@@ -263,6 +271,7 @@ class Lister {
     const auto header = header_of<rtmsg>(message);
     const Attributes attributes(message, sizeof header);
     const auto to = attributes.find(RTA_DST, Form::kAddress);
+    if (header.rtm_type == RTN_LOCAL) local_.insert(to);
     const bool learnt = (header.rtm_flags & RTM_F_CLONED) != 0;
     std::string what(family_name(header.rtm_family));
     what += learnt ? "exception" : route_type(header.rtm_type);
@@ -354,13 +363,16 @@ class Lister {
   std::vector<Item>& items_;
   std::map<int, std::string> names_;
   std::vector<std::string> own_;
+  std::set<std::string> local_;  // of which a route says that they are here
   int loopback_ = 0;
 };
 
 }  // namespace
 
-Result<> list_configuration(int socket, std::vector<Item>& items) {
-  return Lister(socket, items).run();
+Result<bool> list_configuration(int socket, std::vector<Item>& items) {
+  Lister lister(socket, items);
+  if (auto listed = lister.run(); !listed) return std::unexpected(listed.error());
+  return lister.settled();
 }
 
 }  // namespace sock::netns
