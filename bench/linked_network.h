@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "bench/user_namespace.h"
 #include "netns-pool/nat_network.h"
+#include "netns-pool/netns.h"
 
 namespace sock::bench {
 
