@@ -102,7 +102,7 @@ Result<LinkInfo> Rtnetlink::link(std::string_view name) {
   const std::string terminated(name);
   const int error = rtnl_link_get_kernel(socket_.get(), 0, terminated.c_str(), &found);
   const NetlinkLink link(found);
-  if (refusal_->error == ENODEV) {
+  if (refusal_->error == ENODEV || error == -NLE_NODEV) {
     return fail(Code::kNotFound, kFind, terminated);
   }
   if (error < 0) return fail(Code::kInternal, kFind, terminated + ": " + nl_geterror(error));
