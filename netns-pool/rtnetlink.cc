@@ -109,6 +109,21 @@ Result<LinkInfo> Rtnetlink::link(std::string_view name) {
   return info_of(link.get());
 }
 
+Result<bool> Rtnetlink::is_local(const boost::asio::ip::address_v6& address) {
+  const auto bytes = address.to_bytes();
+  const NetlinkAddress wanted(nl_addr_build(AF_INET6, bytes.data(), bytes.size()));
+  if (!wanted) return fail_errno("look up route", "allocate", ENOMEM);
+  *refusal_ = {};
+  rtnl_route* found = nullptr;
+  const int error = rtnl_route_lookup(socket_.get(), wanted.get(), &found);
+  const NetlinkRoute route(found);
+  if (refusal_->error == ENETUNREACH) return false;
+  if (error < 0) {
+    return fail(Code::kInternal, "look up route", address.to_string() + ": " + nl_geterror(error));
+  }
+  return rtnl_route_get_type(route.get()) == RTN_LOCAL;
+}
+
 Result<std::vector<LinkInfo>> Rtnetlink::links() {
   nl_cache* filled = nullptr;
   if (const int error = rtnl_link_alloc_cache(socket_.get(), AF_UNSPEC, &filled); error < 0) {
