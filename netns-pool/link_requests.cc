@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "base/clock.h"
 
@@ -24,6 +25,21 @@ std::uint8_t family_of(const ip::address& address) { return address.is_v4() ? AF
 Result<> removed(Result<> done) {
   if (!done && (done.error().sys_errno == ENOENT || done.error().sys_errno == ENODEV)) return {};
   return done;
+}
+
+/// Until `done` holds; kTimeout after a second.
+template <class Done>
+Result<> await(const char* step, std::string what, Done done) {
+  constexpr Millis kPatience{1000};
+  constexpr Micros kPause{100};
+  const auto deadline = Clock::now() + kPatience;
+  for (;;) {
+    const Result<bool> now = done();
+    if (!now) return std::unexpected(now.error());
+    if (*now) return {};
+    if (Clock::now() >= deadline) return fail(Code::kTimeout, step, std::move(what));
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 }  // namespace
@@ -63,16 +79,15 @@ Result<> bring_up(Rtnetlink& route, std::string_view name) {
 }
 
 Result<> await_running(Rtnetlink& route, std::string_view name) {
-  constexpr Millis kPatience{1000};
-  constexpr Micros kPause{100};
-  const auto deadline = Clock::now() + kPatience;
-  for (;;) {
+  return await("await carrier", std::string(name), [&]() -> Result<bool> {
     auto link = route.link(name);  // since Linux 6.8, looking is enough to have it done
     if (!link) return std::unexpected(link.error());
-    if (link->running) return {};
-    if (Clock::now() >= deadline) return fail(Code::kTimeout, "await carrier", std::string(name));
-    std::this_thread::sleep_for(kPause);
-  }
+    return link->running;
+  });
+}
+
+Result<> await_local(Rtnetlink& route, const ip::address_v6& address) {
+  return await("await address", address.to_string(), [&] { return route.is_local(address); });
 }
 
 Result<> add_neighbour(Rtnetlink& route, int index, const ip::address& address,

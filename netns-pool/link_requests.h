@@ -25,6 +25,10 @@ namespace sock::netns {
 /// are up; what is sent before is lost. kTimeout after a second.
 [[nodiscard]] Result<> await_running(Rtnetlink& route, std::string_view name);
 
+/// Waits until packets to an IPv6 address are taken, which the kernel sees to in the background
+/// once it is added; what comes before is lost. kTimeout after a second.
+[[nodiscard]] Result<> await_local(Rtnetlink& route, const boost::asio::ip::address_v6& address);
+
 /// Writes down for good who has `address` on the link: nobody is asked, nobody can lie.
 [[nodiscard]] Result<> add_neighbour(Rtnetlink& route, int index,
                                      const boost::asio::ip::address& address,

@@ -102,11 +102,26 @@ Result<LinkInfo> Rtnetlink::link(std::string_view name) {
   const std::string terminated(name);
   const int error = rtnl_link_get_kernel(socket_.get(), 0, terminated.c_str(), &found);
   const NetlinkLink link(found);
-  if (refusal_->error == ENODEV) {
+  if (refusal_->error == ENODEV || error == -NLE_NODEV) {
     return fail(Code::kNotFound, kFind, terminated);
   }
   if (error < 0) return fail(Code::kInternal, kFind, terminated + ": " + nl_geterror(error));
   return info_of(link.get());
+}
+
+Result<bool> Rtnetlink::is_local(const boost::asio::ip::address_v6& address) {
+  const auto bytes = address.to_bytes();
+  const NetlinkAddress wanted(nl_addr_build(AF_INET6, bytes.data(), bytes.size()));
+  if (!wanted) return fail_errno("look up route", "allocate", ENOMEM);
+  *refusal_ = {};
+  rtnl_route* found = nullptr;
+  const int error = rtnl_route_lookup(socket_.get(), wanted.get(), &found);
+  const NetlinkRoute route(found);
+  if (refusal_->error == ENETUNREACH) return false;
+  if (error < 0) {
+    return fail(Code::kInternal, "look up route", address.to_string() + ": " + nl_geterror(error));
+  }
+  return rtnl_route_get_type(route.get()) == RTN_LOCAL;
 }
 
 Result<std::vector<LinkInfo>> Rtnetlink::links() {

@@ -46,6 +46,9 @@ class Rtnetlink {
   /// The link of this name; kNotFound when there is none.
   [[nodiscard]] Result<LinkInfo> link(std::string_view name);
 
+  /// Whether the namespace takes packets to this address for its own.
+  [[nodiscard]] Result<bool> is_local(const boost::asio::ip::address_v6& address);
+
   /// All links of the namespace.
   [[nodiscard]] Result<std::vector<LinkInfo>> links();
 

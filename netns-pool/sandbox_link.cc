@@ -137,6 +137,7 @@ Result<> SandboxLink::plug(Rtnetlink& host, Rtnetlink& inside, int netns, const 
   if (done) done = await_running(host, port);
   if (done) done = await_running(host, bridge.name);  // which has a carrier when a port has
   if (done) done = await_running(inside, kInside);
+  if (done && sandbox.ipv6) done = await_local(inside, *sandbox.ipv6);
   if (!done) (void)unplug(host, bridge, port, sandbox);
   return done;
 }

@@ -33,7 +33,7 @@ asio::awaitable<Result<>> submit(std::shared_ptr<UplinkQueue> queue, UplinkJob j
       asio::post(executor, std::move(handler));
     };
     // From here on the coroutine may go on, and end, at any time.
-    const auto kept = queue;
+    const auto kept = std::move(queue);
     kept->push(std::move(job));
   };
   co_await asio::async_initiate<decltype(asio::use_awaitable), void()>(initiate,
@@ -85,7 +85,7 @@ class Uplinks::Attendant {
   Result<> plug(UplinkPort& port) {
     constexpr const char* kStep = "plug sandbox into the network";
     if (port.released) return fail(Code::kInvalid, kStep, "the namespace is gone");
-    if (port.plugged) return fail(Code::kInvalid, kStep, "it is plugged already");
+    if (port.plugged || !port.inside) return fail(Code::kInvalid, kStep, "it is plugged already");
     auto tenant = nat_->plug(port.netns.get(), *port.inside);
     if (!tenant) return std::unexpected(tenant.error());
     port.tenant = *tenant;

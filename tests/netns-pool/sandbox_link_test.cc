@@ -66,6 +66,15 @@ TEST_F(SandboxLinkTest, ReachesTheGateway) {
   EXPECT_EQ(ask(sandbox.get(), "fd53:1::1", World::kWeb), "fd53:1::2");
 }
 
+TEST_F(SandboxLinkTest, IsReadyForBothFamiliesAtOnce) {
+  // The kernel does part of it in the background: once in ten or twenty times too late.
+  for (std::uint16_t slot = 0; slot < 40; ++slot) {
+    const Fd sandbox = plug(slot);
+    EXPECT_EQ(ask(sandbox.get(), "fd53:1::1", World::kWeb), plan_.sandbox(slot).ipv6->to_string());
+    EXPECT_EQ(ask(sandbox.get(), "10.231.0.1", World::kWeb), plan_.sandbox(slot).ipv4.to_string());
+  }
+}
+
 TEST_F(SandboxLinkTest, HasNoAddressButItsOwn) {
   const Fd sandbox = plug(3);
   const auto complaint = testing::complaint_inside(sandbox.get(), [] {
