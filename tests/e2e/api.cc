@@ -116,4 +116,20 @@ bool Api::wait_for_function_zygote(const std::string& function) {
   return eventually(decided, Millis(20'000)) && ready;
 }
 
+std::int64_t Api::netns_count(const char* network, const char* key) {
+  const Reply reply = get("/v1/netns");
+  const auto* document = reply.document.if_object();
+  const auto* classes = document ? document->if_contains("classes") : nullptr;
+  if (classes == nullptr || !classes->is_array()) return -1;
+  for (const auto& each : classes->get_array()) {
+    const auto* pool = each.if_object();
+    const auto* name = pool ? pool->if_contains("class") : nullptr;
+    const auto* value = pool ? pool->if_contains(key) : nullptr;
+    if (name && value && *name == boost::json::value(network) && value->is_int64()) {
+      return value->get_int64();
+    }
+  }
+  return -1;
+}
+
 }  // namespace sock::e2e

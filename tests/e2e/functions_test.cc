@@ -183,7 +183,7 @@ TEST_F(Functions, TheDaemonTellsAboutItself) {
   EXPECT_NE(health.text("version"), "");
   EXPECT_EQ(health.number("running"), 0);
   EXPECT_TRUE(api().get("/v1/zygotes").json().at("zygotes").is_array());
-  EXPECT_GE(api().get("/v1/netns").number("ready"), 0);
+  EXPECT_GE(api().netns_count("none", "ready"), 0);
   EXPECT_TRUE(api().get("/v1/packages").json().at("packages").is_array());
   EXPECT_TRUE(api().get("/v1/doctor").json().at("healthy").as_bool());
   ASSERT_DEPLOYED(api().deploy("t", kConstant));

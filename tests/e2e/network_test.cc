@@ -23,8 +23,7 @@ class UntouchedNetwork : public Suite<OneSandbox> {
     std::int64_t burned = 0;
   };
   Counts counts() {
-    const Reply reply = api().get("/v1/netns");
-    return {reply.number("returned"), reply.number("burned")};
+    return {api().netns_count("none", "returned"), api().netns_count("none", "burned")};
   }
 
   /// Runs this text in a call and returns the number of the namespace it ran in. Its sandbox is
@@ -190,10 +189,9 @@ TEST_F(NetworkUsedOnce, WhenConfigured) {
     ASSERT_TRUE(succeeded(reply));
     EXPECT_EQ(api().record_of(reply).status, 200U);
   }
-  const Reply netns = api().get("/v1/netns");
-  EXPECT_EQ(netns.number("returned"), 0);
-  EXPECT_EQ(netns.number("burned"), 0);
-  EXPECT_GE(netns.number("destroyed"), 5);
+  EXPECT_EQ(api().netns_count("none", "returned"), 0);
+  EXPECT_GE(api().netns_count("none", "burned"), 5);
+  EXPECT_GE(api().netns_count("none", "destroyed"), 5);
 }
 
 }  // namespace
