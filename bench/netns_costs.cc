@@ -50,9 +50,9 @@ Result<> measure_leases(NetnsBench& bench) {
   const auto links_before = links_here();
   if (!links_before) return std::unexpected(links_before.error());
   const std::size_t count = bench.options.leases;
-  auto stock = NetnsStock::start(bench.users, {bench.options.helper, 1, count + 1});
+  auto stock = NetnsStock::start(bench.users, {bench.options.helper, count, count});
   if (!stock) return std::unexpected(stock.error());
-  if (auto full = (*stock)->await_full(); !full) return full;
+  if (auto held = (*stock)->build_no_more(); !held) return held;
   std::vector<std::int64_t> took;
   {
     auto leased = (*stock)->lease(count, &took);
@@ -82,9 +82,9 @@ Result<> measure_memory(NetnsBench& bench, bool linked) {
     network.emplace(std::move(*started));
   }
   const auto furnish = linked ? netns::Furnish::kRoutable : netns::Furnish::kLoopback;
-  auto stock = NetnsStock::start(bench.users, {bench.options.helper, 1, count, furnish});
+  auto stock = NetnsStock::start(bench.users, {bench.options.helper, count, count, furnish});
   if (!stock) return std::unexpected(stock.error());
-  if (auto full = (*stock)->await_full(); !full) return full;
+  if (auto held = (*stock)->build_no_more(); !held) return held;
   auto leased = (*stock)->lease(count);
   if (!leased) return std::unexpected(leased.error());
   if (auto stopped = (*stock)->stop(); !stopped) return stopped;

@@ -89,9 +89,9 @@ Result<Sources> prepare(const NetnsBench& bench, Method method, std::size_t star
     out.network.emplace(std::move(*network));
   }
   if (method == Method::kPooled) {
-    auto stock = NetnsStock::start(bench.users, {bench.options.helper, 1, starts + 1});
+    auto stock = NetnsStock::start(bench.users, {bench.options.helper, starts, starts});
     if (!stock) return std::unexpected(stock.error());
-    if (auto full = (*stock)->await_full(); !full) return std::unexpected(full.error());
+    if (auto held = (*stock)->build_no_more(); !held) return std::unexpected(held.error());
     out.stock = std::move(*stock);
     out.leased.reserve(starts);
   }

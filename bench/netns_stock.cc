@@ -1,5 +1,7 @@
 #include "bench/netns_stock.h"
 
+#include <signal.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <exception>
 #include <optional>
@@ -37,8 +39,12 @@ Result<std::unique_ptr<NetnsStock>> NetnsStock::start(const UserNamespace& users
   options.helper = spec.helper;
   options.user_namespace = users.pidfd();
   options.furnish = spec.furnish;
+  options.build_timeout = kPatience;
   std::unique_ptr<NetnsStock> stock(new NetnsStock);
-  stock->high_ = spec.high;
+  options.place_helper = [self = stock.get()](pid_t pid) -> Result<> {
+    self->helper_ = pid;
+    return {};
+  };
   const auto start_pool = [](NetnsStock* self,
                              netns::PoolOptions its) -> asio::awaitable<Result<>> {
     auto pool = co_await netns::NetnsPool::start(std::move(its));
@@ -67,15 +73,9 @@ Result<> NetnsStock::run(asio::awaitable<Result<>> work) {
   return std::move(*outcome);
 }
 
-Result<> NetnsStock::await_full() {
-  const auto deadline = Clock::now() + kPatience;
-  while (pool_->stats().ready < high_) {
-    const auto stats = pool_->stats();
-    if (stats.failures > 0) return fail(Code::kInternal, "fill the pool", stats.last_error);
-    if (Clock::now() > deadline) return fail(Code::kTimeout, "fill the pool", "");
-    context_.restart();
-    context_.run_one_for(kTurn);
-  }
+Result<> NetnsStock::build_no_more() {
+  // Our child, and not reaped as long as the pool has it: the number is nobody else's.
+  if (::kill(helper_, SIGSTOP) < 0) return fail_errno("stop", "sock-netns");
   return {};
 }
 

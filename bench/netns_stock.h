@@ -18,7 +18,7 @@ class NetnsStock {
  public:
   struct Spec {
     std::string helper;  ///< path of sock-netns
-    std::size_t low = 1;
+    std::size_t low = 1;  ///< ready when start() returns
     std::size_t high = 1;
     netns::Furnish furnish = netns::Furnish::kLoopback;
   };
@@ -34,9 +34,8 @@ class NetnsStock {
   /// Runs `work` on the loop; kTimeout after two minutes, and then the loop must not be used again.
   [[nodiscard]] Result<> run(boost::asio::awaitable<Result<>> work);
 
-  /// Until the stock is as large as `high` says: with `low` 1 nothing is built from then on until
-  /// the last one is leased.
-  [[nodiscard]] Result<> await_full();
+  /// From here on there is what is ready, and the pool's helper takes no time from anybody.
+  [[nodiscard]] Result<> build_no_more();
 
   /// Leases so many; what each lease took, from call to return, in nanoseconds.
   [[nodiscard]] Result<std::vector<netns::Netns>> lease(std::size_t count,
@@ -49,7 +48,7 @@ class NetnsStock {
 
   boost::asio::io_context context_;
   std::unique_ptr<netns::NetnsPool> pool_;
-  std::size_t high_ = 0;
+  pid_t helper_ = -1;
 };
 
 }  // namespace sock::bench

@@ -81,7 +81,6 @@ Result<> measure_sustained(NetnsBench& bench, unsigned rate) {
   const netns::PoolOptions defaults;
   auto stock = NetnsStock::start(bench.users, {bench.options.helper, defaults.low, defaults.high});
   if (!stock) return std::unexpected(stock.error());
-  if (auto full = (*stock)->await_full(); !full) return full;
   Leases leases;
   leases.pool = &(*stock)->pool();
   leases.latencies.reserve(100'000);
