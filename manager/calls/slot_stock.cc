@@ -69,7 +69,9 @@ asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::take(Network network,
                                                                const Function* owner) {
   if (stopping_) co_return fail(Code::kDraining, "sandbox", "sockd is stopping");
   if (!offers(network)) {
-    co_return fail(Code::kInternal, "network", "nat is not enabled on this daemon");
+    co_return fail(Code::kInvalid, "network",
+                   "the function needs the network class nat, which this daemon does not offer "
+                   "([nat] ipv4)");
   }
   if (owner != nullptr) {
     // Its own comes before the time that one from the shelf would save.

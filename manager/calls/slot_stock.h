@@ -51,7 +51,7 @@ class SlotStock {
             Worker& cgroup_worker, UidPool& uids, Ledger& ledger);
 
   /// A slot of that class from the stock, else built now; for `owner` where that is known already.
-  /// Starts refilling behind the caller's back. kInternal for a class that is not offered.
+  /// Starts refilling behind the caller's back. kInvalid for a class that is not offered.
   [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Slot>>> take(
       Network network, const Function* owner = nullptr);
 

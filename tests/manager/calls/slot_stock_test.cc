@@ -40,7 +40,7 @@ TEST_F(SlotStockTest, AClassThatIsNotOfferedIsNotReplacedByAnother) {
   const auto leases = plain_->stats().leases;
   const auto slot = run(slots_->take(Network::kNat));
   ASSERT_FALSE(slot);
-  EXPECT_EQ(slot.error().code, Code::kInternal);
+  EXPECT_EQ(slot.error().code, Code::kInvalid);
   EXPECT_NE(slot.error().message.find("nat is not enabled"), std::string::npos);
   EXPECT_EQ(plain_->stats().leases, leases);
   EXPECT_EQ(slots_->ready(), kStock);
