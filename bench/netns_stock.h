@@ -17,7 +17,7 @@ namespace sock::bench {
 class NetnsStock {
  public:
   struct Spec {
-    std::string helper;  ///< path of sock-netns
+    std::string helper;   ///< path of sock-netns
     std::size_t low = 1;  ///< ready when start() returns
     std::size_t high = 1;
     netns::Furnish furnish = netns::Furnish::kLoopback;
