@@ -69,7 +69,7 @@ asio::awaitable<Result<std::unique_ptr<Slot>>> SlotStock::take(Network network,
                                                                const Function* owner) {
   if (stopping_) co_return fail(Code::kDraining, "sandbox", "sockd is stopping");
   if (!offers(network)) {
-    co_return fail(Code::kInternal, "network", "nat is not enabled on this daemon");
+    co_return fail(Code::kInternal, "network", "nat is not enabled on this daemon ([nat] ipv4)");
   }
   if (owner != nullptr) {
     // Its own comes before the time that one from the shelf would save.
