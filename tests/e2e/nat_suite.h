@@ -21,9 +21,11 @@ inline constexpr const char* kHost6 = "2001:db8:1::1";
 
 inline constexpr const char* kNat = R"({"network":"nat"})";
 
-/// An answer of probe() in handlers/network.py: no packet got there and back.
+/// An answer of probe() in handlers/network.py: no packet got there and back, where a server is
+/// known to listen.
 [[nodiscard]] inline bool denied(const boost::json::value& answer) {
-  return answer == "EHOSTUNREACH" || answer == "EACCES" || answer == "timeout";
+  return answer == "ECONNREFUSED" || answer == "EHOSTUNREACH" || answer == "EACCES" ||
+         answer == "timeout";
 }
 
 /// A call of probe() with these targets.

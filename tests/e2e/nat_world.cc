@@ -95,7 +95,7 @@ void HttpServer::serve() {
   }
 }
 
-NatWorld::NatWorld() : world_({World::kWeb, World::kOther}), gate_(world_), http_(world_) {
+NatWorld::NatWorld() : world_({World::kWeb, World::kOther, kHigh}), gate_(world_), http_(world_) {
   netns::testing::inside(world_.outside(), [&] {
     auto dns = test_support::DnsServer::start(kResolver);
     ASSERT_TRUE(dns) << dns.error().describe();

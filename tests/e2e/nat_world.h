@@ -60,10 +60,12 @@ class HttpServer {
 /// The world of a sockd with functions on the network class "nat": the thread that makes it, and
 /// every sockd it starts, are on the host in it.
 ///
-/// Servers answer at World::kWeb and World::kOther of every address; at 203.0.113.9 there are a
-/// resolver (dns_server.h), the gate and the HTTP server, too.
+/// Servers answer at World::kWeb, World::kOther and kHigh of every address; at 203.0.113.9 there
+/// are a resolver (dns_server.h), the gate and the HTTP server, too.
 class NatWorld {
  public:
+  static constexpr std::uint16_t kHigh = 62'805;
+
   NatWorld();
 
   /// The lines of sockd.toml that go with it: the section [nat].

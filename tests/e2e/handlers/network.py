@@ -75,8 +75,14 @@ def probe(*targets):
     return found
 
 
+def refusal(address):
+    with socket.socket(family_of(address)) as s:
+        s.settimeout(5)
+        return name_of(s.connect_ex((address, 80)))
+
+
 def open_ports(address, ports):
-    """Those TCP ports from which anything came but a firewall's refusal."""
+    """Those TCP ports where a server listens."""
     found = []
     for begin in range(0, len(ports), 200):
         waiting, ready = {}, select.poll()
@@ -91,8 +97,7 @@ def open_ports(address, ports):
             for fd, _ in ready.poll(20):
                 port, s = waiting.pop(fd)
                 ready.unregister(fd)
-                failure = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if failure not in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES):
+                if s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
                     found.append(port)
                 s.close()
         for _, s in waiting.values():
