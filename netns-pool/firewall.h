@@ -21,8 +21,8 @@ namespace sock::netns {
 /// - and it is for a resolver, for a public address, where the sandbox may have the internet, or
 /// for
 ///   an address that the sandbox's own list allows.
-/// Only answers come back. Refused packets are answered by "administratively prohibited", which
-/// programs see as EHOSTUNREACH.
+/// Only answers come back. Refused packets are answered: TCP by a reset, the rest by
+/// "administratively prohibited", which programs see as EHOSTUNREACH or, with IPv6, EACCES.
 ///
 /// Other tables of the host may drop what these accept (Docker and firewalld do, by default).
 ///

@@ -61,7 +61,7 @@ struct PoolStats {
   std::uint64_t destroyed = 0;  ///< burned, retired, superfluous, or in stock when the pool stopped
   std::uint64_t failures = 0;   ///< builds that failed, helpers lost, and answers refused
   std::uint64_t full = 0;       ///< builds put off because `most` exist
-  std::map<std::string, std::uint64_t> burns;  ///< why `burned`: "used", "time-wait", "socket", …
+  std::map<std::string, std::uint64_t> burns;  ///< why `burned`: "used", "time_wait", "socket", …
   std::optional<std::int64_t> build_us_p50;    ///< over the latest builds, as the helper timed them
   std::string last_error;                      ///< of the latest failure; empty without one
 };

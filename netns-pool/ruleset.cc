@@ -70,8 +70,9 @@ table bridge $table$ {
 // Packets out are judged one by one, those of known connections too. The kernel translates no
 // packet that it cannot place in a connection, hence no invalid or untracked one may leave.
 //
-// Refused packets are answered, so that programs fail at once; the answer comes from the gateway's
-// address whatever the reason.
+// Refused packets are answered, so that programs fail at once; the answer is the same whatever the
+// reason. TCP needs a reset for that: an ICMP error that comes while connect() still holds the
+// socket, as it does from so near, counts for little, and the next comes a second later.
 constexpr std::string_view kInetTable = R"(
 table inet $table$ {
   set never4 { type ipv4_addr; flags interval; elements = { $never4$ }; }
@@ -87,6 +88,7 @@ table inet $table$ {
   set turns4 { typeof ip daddr . ct zone; }
   set turns6 { typeof ip6 daddr . ct zone; }
   chain refuse {
+    meta l4proto tcp reject with tcp reset
     reject with icmpx type admin-prohibited
   }
   chain resolve {

@@ -186,7 +186,7 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::clone_now(const Func
     if (!choice) co_return std::unexpected(choice.error());
     ZygoteNode& node = *choice->node;
     record.zygote = node.packages();
-    auto made = co_await node.zygotes->make(function.spec.network);
+    auto made = co_await node.zygotes->make(function.spec.network, &function);
     if (made) {
       ++node.clones;
       record.start = choice->exact ? Start::kClone : Start::kCold;

@@ -99,7 +99,8 @@ std::vector<std::shared_ptr<zygote::Zygote>> ZygoteGroup::all() const {
   return out;
 }
 
-asio::awaitable<Result<std::unique_ptr<Clone>>> ZygoteGroup::make(Network network) {
+asio::awaitable<Result<std::unique_ptr<Clone>>> ZygoteGroup::make(Network network,
+                                                                  const Function* owner) {
   const auto self = shared_from_this();
   Error last{Code::kInternal, "zygote", 0, "it died"};
   for (int i = 0; i < kMostTries; ++i) {
@@ -107,7 +108,7 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> ZygoteGroup::make(Network networ
     const auto member = least_busy();
     if (!member) break;
     ++member->at_work;
-    auto slot = co_await parts_.slots.take(network);
+    auto slot = co_await parts_.slots.take(network, owner);
     if (!slot) {
       --member->at_work;
       co_return std::unexpected(slot.error());

@@ -50,8 +50,10 @@ class ZygoteGroup : public std::enable_shared_from_this<ZygoteGroup> {
 
   /// A clone from the least busy process into a slot of that class, as make_clone(). Tries another
   /// process, if there is, when one turns out to be broken; that there is no slot is no process's
-  /// fault.
-  [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Clone>>> make(Network network);
+  /// fault. `owner` is whom it is for, where that is known already (SlotStock::take); it must
+  /// outlive the call.
+  [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Clone>>> make(
+      Network network, const Function* owner = nullptr);
 
   /// The oldest process, which is never retired; null when none is left.
   [[nodiscard]] std::shared_ptr<zygote::Zygote> zygote() const;

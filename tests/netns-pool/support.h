@@ -16,15 +16,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/fd.h"
 #include "base/process.h"
 #include "netns-pool/netns_pool.h"
+#include "tests/netns-pool/death_watch.h"
 
 namespace sock::netns::testing {
 
@@ -102,29 +101,6 @@ class Loop {
 
 /// Runs `body` in a forked child inside the network namespace; its text is what went wrong.
 [[nodiscard]] std::string complaint_inside(int netns, const std::function<std::string()>& body);
-
-/// Learns of the end of network namespaces from the kernel, through the ids that a namespace of
-/// its own gives them (RTM_NEWNSID, RTM_DELNSID in rtnetlink(7)).
-class DeathWatch {
- public:
-  [[nodiscard]] static Result<DeathWatch> create();
-
-  /// Does not keep the namespace alive.
-  [[nodiscard]] Result<> watch(int netns);
-  [[nodiscard]] std::size_t watched() const { return static_cast<std::size_t>(next_id_); }
-
-  /// Takes in what has happened and returns how many of the watched are still alive.
-  [[nodiscard]] Result<std::size_t> alive(Millis wait);
-
- private:
-  explicit DeathWatch(Fd events, Fd requests)
-      : events_(std::move(events)), requests_(std::move(requests)) {}
-
-  Fd events_;
-  Fd requests_;
-  int next_id_ = 0;
-  std::set<int> alive_;
-};
 
 /// A namespace from the pool; an empty one, and a test failure, when there is none.
 [[nodiscard]] inline Netns lease(Loop& loop, NetnsPool& pool) {

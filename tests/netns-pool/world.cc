@@ -350,7 +350,8 @@ Servers::~Servers() {
   running_->thread.join();
 }
 
-World::World() : home_(current_namespace()), host_(make_namespace()), outside_(make_namespace()) {
+World::World(const std::vector<std::uint16_t>& ports)
+    : home_(current_namespace()), host_(make_namespace()), outside_(make_namespace()) {
   EXPECT_EQ(::setns(host_.get(), CLONE_NEWNET), 0);
   auto host = route_of(host_.get());
   auto world = route_of(outside_.get());
@@ -374,7 +375,6 @@ World::World() : home_(current_namespace()), host_(make_namespace()), outside_(m
   add_route(host, ip::make_address("2001:db8:1::2"));
   set_sysctl("ipv4/ip_forward", "1");
   set_sysctl("ipv6/conf/all/forwarding", "1");
-  const std::vector<std::uint16_t> ports{kWeb, kOther, kDns};
   servers_ = std::make_unique<Servers>(outside_.get(), ports);
   host_servers_ = std::make_unique<Servers>(host_.get(), ports);
 }

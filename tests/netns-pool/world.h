@@ -84,7 +84,8 @@ class World {
   static constexpr std::uint16_t kOther = 8080;
   static constexpr std::uint16_t kDns = 53;
 
-  World();
+  /// Of these ports, all servers are: at every address, and of the host, too.
+  explicit World(const std::vector<std::uint16_t>& ports = {kWeb, kOther, kDns});
   ~World();
 
   [[nodiscard]] int host() const { return host_.get(); }
