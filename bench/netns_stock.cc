@@ -39,7 +39,8 @@ Result<std::unique_ptr<NetnsStock>> NetnsStock::start(const UserNamespace& users
   options.helper = spec.helper;
   options.user_namespace = users.pidfd();
   options.furnish = spec.furnish;
-  options.build_timeout = kPatience;
+  options.lease_timeout = kPatience;
+  options.answer_timeout = kPatience;
   std::unique_ptr<NetnsStock> stock(new NetnsStock);
   options.place_helper = [self = stock.get()](pid_t pid) -> Result<> {
     self->helper_ = pid;

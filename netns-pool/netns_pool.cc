@@ -78,7 +78,7 @@ CrewOptions crew_options(const PoolOptions& options) {
                      .place = options.place_helper},
           .helpers = options.builders,
           .furnish = options.furnish,
-          .timeout = options.build_timeout};
+          .timeout = options.answer_timeout};
 }
 
 }  // namespace
@@ -167,8 +167,7 @@ class NetnsPool::State final : public BuilderCrew::Client,
 
 asio::awaitable<Result<>> NetnsPool::State::fill(Self self) {
   self->crew_->start(self);
-  const auto allowed = self->options_.build_timeout * (self->options_.low + 1);
-  const auto deadline = Clock::now() + allowed;
+  const auto deadline = Clock::now() + 3 * self->options_.answer_timeout;
   while (self->stock_.size() < self->options_.low) {
     if (self->counters_.failures > 0) {
       co_return fail(Code::kInternal, "start network namespace pool", self->counters_.last_error);
@@ -203,7 +202,7 @@ asio::awaitable<Result<Netns>> NetnsPool::State::lease(Self self, std::string ow
   }
   self->target_.taken(Clock::now(), false);
   ++self->counters_.misses;
-  const auto deadline = Clock::now() + self->options_.build_timeout;
+  const auto deadline = Clock::now() + self->options_.lease_timeout;
   auto waiter = std::make_shared<Waiter>(self->executor_, deadline);
   self->waiters_.push_back(waiter);
   self->crew_->request();
@@ -216,7 +215,7 @@ asio::awaitable<Result<Netns>> NetnsPool::State::lease(Self self, std::string ow
   }
   std::erase(self->waiters_, waiter);
   co_return fail(Code::kRejected, "lease network namespace",
-                 "none was ready within " + std::to_string(self->options_.build_timeout.count()) +
+                 "none was ready within " + std::to_string(self->options_.lease_timeout.count()) +
                      " ms" + self->why_none());
 }
 
@@ -529,7 +528,9 @@ Result<> check(const PoolOptions& options) {
     return invalid("builders must be 1 to " + std::to_string(NetnsPool::kMaxBuilders) + ", not " +
                    std::to_string(options.builders));
   }
-  if (options.build_timeout <= Millis{0}) return invalid("build_timeout must be positive");
+  if (options.lease_timeout <= Millis{0} || options.answer_timeout <= Millis{0}) {
+    return invalid("timeouts must be positive");
+  }
   if (options.helper.empty()) return invalid("no path of sock-netns");
   if (options.most > 0 && options.user_namespace < 0) {
     return invalid("a bound on namespaces wants a user namespace to set it in");

@@ -25,7 +25,10 @@ struct PoolOptions {
   std::size_t low = 8;         ///< kept ready without demand
   std::size_t high = 32;       ///< and under the heaviest; at most NetnsPool::kMaxHigh
   std::size_t builders = 1;    ///< helpers that build side by side, 1 to kMaxBuilders
-  Millis build_timeout{2000};  ///< longest wait of a lease, and for one answer of a helper
+  Millis lease_timeout{2000};  ///< longest wait of a lease
+  /// Longest wait for one answer of a helper. The kernel may keep it for seconds when many
+  /// namespaces with links die on a busy machine: their links are taken away under one lock.
+  Millis answer_timeout{10'000};
   std::string helper;          ///< path of sock-netns
   /// pidfd of a process in the user namespace that shall own the namespaces; borrowed for the
   /// pool's life, because a helper that died is started anew into it. -1: our own.
@@ -108,7 +111,7 @@ class NetnsPool {
   NetnsPool& operator=(const NetnsPool&) = delete;
 
   /// The namespace kept for this owner, or one in which nothing has happened yet: at once from the
-  /// stock. When that is empty, waits in turn for a build (a miss): kRejected after build_timeout,
+  /// stock. When that is empty, waits in turn for a build (a miss): kRejected after lease_timeout,
   /// kInternal when a build fails or the helpers die meanwhile, kDraining once the pool stops. The
   /// pool may be destroyed while this waits. `owner` is who will be in it; empty: not known yet.
   [[nodiscard]] boost::asio::awaitable<Result<Netns>> lease(std::string owner = {});

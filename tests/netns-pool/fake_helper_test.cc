@@ -112,7 +112,7 @@ class FakeHelperTest : public ::testing::Test {
     folder_ = folder;
     options_.low = 4;
     options_.high = 4;
-    options_.build_timeout = Millis{300};
+    options_.answer_timeout = Millis{300};
     options_.place_helper = [this](pid_t pid) -> Result<> {
       helpers_.push_back(pid);
       return {};

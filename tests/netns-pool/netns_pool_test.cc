@@ -182,7 +182,7 @@ class NetnsPoolBoundTest : public NetnsPoolTest {
   Pool start_bound(Millis timeout) {
     auto bound = options(2, 2);
     bound.most = kMost;
-    bound.build_timeout = timeout;
+    bound.lease_timeout = timeout;
     return start(std::move(bound));
   }
 
@@ -383,7 +383,7 @@ TEST_F(NetnsPoolTest, WaitersOfAKilledHelperGetAnError) {
 
 TEST_F(NetnsPoolTest, StuckHelperIsReplaced) {
   auto stuck = options(1, 1);
-  stuck.build_timeout = Millis{300};
+  stuck.answer_timeout = Millis{300};
   const Pool pool = start(std::move(stuck));
   ASSERT_TRUE(pool);
   signal_helper(SIGSTOP);
@@ -401,9 +401,9 @@ TEST_F(NetnsPoolTest, StuckHelperIsReplaced) {
   EXPECT_TRUE(netns) << netns.error().describe();
 }
 
-TEST_F(NetnsPoolTest, LeaseIsRejectedAfterBuildTimeout) {
+TEST_F(NetnsPoolTest, LeaseIsRejectedWhenItsTimeIsUp) {
   auto doomed = options(1, 1);
-  doomed.build_timeout = Millis{200};
+  doomed.lease_timeout = Millis{200};
   const Pool pool = start(std::move(doomed));
   ASSERT_TRUE(pool);
   // No helper can start any more, and the pause before the next attempt grows past the timeout.
@@ -515,7 +515,7 @@ TEST_F(NetnsPoolTest, RefusesOptionsOutOfRange) {
   auto nameless = options(1, 2);
   nameless.helper.clear();
   auto timeless = options(1, 2);
-  timeless.build_timeout = Millis{0};
+  timeless.answer_timeout = Millis{0};
   auto unmanned = options(1, 2);
   unmanned.builders = 0;
   auto crowded = options(1, 2);

@@ -62,7 +62,7 @@ class UplinksTest : public ::testing::Test {
     PoolOptions options;
     options.low = 4;
     options.high = 16;
-    options.build_timeout = testing::kPatience;
+    options.lease_timeout = testing::kPatience;
     options.helper = testing::helper_path();
     options.user_namespace = holder_.pidfd();
     options.furnish = Furnish::kRoutable;
