@@ -27,10 +27,10 @@ Result<> removed(Result<> done) {
   return done;
 }
 
-/// Until `done` holds; kTimeout after a second.
+/// Until `done` holds; kTimeout after five seconds.
 template <class Done>
 Result<> await(const char* step, std::string what, Done done) {
-  constexpr Millis kPatience{1000};
+  constexpr Millis kPatience{5000};
   constexpr Micros kPause{100};
   const auto deadline = Clock::now() + kPatience;
   for (;;) {
