@@ -17,6 +17,8 @@ namespace {
 
 std::string_view to_string(netns::NetnsView::State state) {
   switch (state) {
+    case netns::NetnsView::State::kBuilding:
+      return "building";
     case netns::NetnsView::State::kReady:
       return "ready";
     case netns::NetnsView::State::kLeased:

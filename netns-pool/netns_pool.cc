@@ -362,7 +362,7 @@ PoolStats NetnsPool::State::stats() const {
   PoolStats stats = counters_;
   stats.ready = stock_.size();
   stats.kept = kept_.size();
-  stats.leased = records_.size() - stock_.size() - kept_.size();
+  stats.leased = records_.size() - stock_.size() - kept_.size() - furnishing_;
   stats.target = target_.level();
   stats.low = options_.low;
   stats.high = options_.high;

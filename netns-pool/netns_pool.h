@@ -71,9 +71,9 @@ struct PoolStats {
 
 /// One living namespace of a pool.
 struct NetnsView {
-  enum class State { kReady, kLeased, kKept };
+  enum class State { kBuilding, kReady, kLeased, kKept };
   std::uint64_t inode = 0;
-  State state = State::kReady;
+  State state = State::kBuilding;
   Clock::time_point built;
   std::uint64_t leases = 0;
   std::string owner;    ///< the latest that is known
@@ -134,7 +134,7 @@ class NetnsPool {
   void tick();
 
   [[nodiscard]] PoolStats stats() const;
-  /// All that are ready, kept, or leased, by inode.
+  /// All that live, by inode.
   [[nodiscard]] std::vector<NetnsView> list() const;
 
   /// Kills the helpers, destroys the stock, and returns when nothing of the pool runs any more.
