@@ -26,8 +26,8 @@ double StockTarget::rate(Clock::time_point now) const {
   return rate_ * std::exp(-seconds(now - rate_at_) / kRateSeconds);
 }
 
-void StockTarget::taken(Clock::time_point now, bool hit) {
-  rate_ = rate(now) + 1 / kRateSeconds;
+void StockTarget::taken(Clock::time_point now, bool hit, std::uint32_t times) {
+  rate_ = rate(now) + times / kRateSeconds;
   rate_at_ = now;
   if (!hit) missed(now);
 }

@@ -24,8 +24,8 @@ class StockTarget {
   void set_min(std::uint32_t min) { min_ = min; }
   [[nodiscard]] std::uint32_t min() const { return min_; }
 
-  /// A call took a clone, or found none (`hit` false).
-  void taken(Clock::time_point now, bool hit);
+  /// A call took a clone, or found none (`hit` false); or several did, lately.
+  void taken(Clock::time_point now, bool hit, std::uint32_t times = 1);
 
   /// A clone was ready `took` after it was needed.
   void made(Micros took);

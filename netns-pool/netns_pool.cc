@@ -71,6 +71,12 @@ Result<std::optional<Difference>> inspect(Inspected& inspected) {
   return difference(inspected.as_built, *now);
 }
 
+/// In stock; a lease from it must not have to look for anything.
+struct Ready {
+  Netns netns;
+  Record* record;
+};
+
 CrewOptions crew_options(const PoolOptions& options) {
   return {.helper = {.program = options.helper,
                      .user_namespace = options.user_namespace,
@@ -130,7 +136,8 @@ class NetnsPool::State final : public BuilderCrew::Client,
   [[nodiscard]] static asio::awaitable<std::string> stain_of(Self self, Netns& netns);
   [[nodiscard]] Result<Netns> adopt(BuildAnswer answer);
   [[nodiscard]] bool room() const { return stock_.size() < options_.high || !waiters_.empty(); }
-  Netns handed(Netns netns, std::string owner);
+  Netns handed(Netns netns, Record& record, std::string owner);
+  void report_taken();
   void take_back(Netns netns);
   void put_in_stock(Netns netns, Micros took);
   enum class End { kFront, kBack };  ///< of the stock
@@ -148,13 +155,15 @@ class NetnsPool::State final : public BuilderCrew::Client,
 
   StockTarget target_;
   std::map<std::uint64_t, Record> records_;      // by inode
-  std::deque<Netns> stock_;                      // next first
+  std::deque<Ready> stock_;                      // next first
   std::deque<std::shared_ptr<Waiter>> waiters_;  // first come first; only while the stock is empty
   KeptNamespaces kept_;
   std::shared_ptr<BuilderCrew> crew_;
-  std::size_t furnishing_ = 0;  // built, and not in stock yet
-  std::size_t cleaning_ = 0;    // given back, and not yet known to be clean
-  bool filling_ = true;         // until the target is met
+  std::uint32_t taken_ = 0;       // from stock, of which target_ has not heard yet
+  std::size_t refill_below_ = 0;  // so many in stock
+  std::size_t furnishing_ = 0;    // built, and not in stock yet
+  std::size_t cleaning_ = 0;      // given back, and not yet known to be clean
+  bool filling_ = true;           // until the target is met
   bool stopping_ = false;
 
   asio::steady_timer stock_changed_;  // cancelled to wake fill()
@@ -190,16 +199,20 @@ asio::awaitable<Result<Netns>> NetnsPool::State::lease(Self self, std::string ow
   if (self->stopping_) {
     co_return fail(Code::kDraining, "lease network namespace", "the pool has stopped");
   }
-  if (auto kept = self->kept_.take(owner)) {
-    co_return self->handed(std::move(*kept), std::move(owner));
+  if (!owner.empty()) {
+    if (auto kept = self->kept_.take(owner)) {
+      Record& record = self->records_[kept->inode()];
+      co_return self->handed(std::move(*kept), record, std::move(owner));
+    }
   }
   if (!self->stock_.empty()) {
-    self->target_.taken(Clock::now(), true);
-    Netns netns = std::move(self->stock_.front());
+    Ready ready = std::move(self->stock_.front());
     self->stock_.pop_front();
-    self->crew_->request_soon();
-    co_return self->handed(std::move(netns), std::move(owner));
+    ++self->taken_;
+    if (self->stock_.size() < self->refill_below_) self->crew_->request_soon();
+    co_return self->handed(std::move(ready.netns), *ready.record, std::move(owner));
   }
+  self->report_taken();
   self->target_.taken(Clock::now(), false);
   ++self->counters_.misses;
   const auto deadline = Clock::now() + self->options_.lease_timeout;
@@ -211,7 +224,8 @@ asio::awaitable<Result<Netns>> NetnsPool::State::lease(Self self, std::string ow
   // First: a timer that ran out may still find that it was served before it got its turn.
   if (auto outcome = std::exchange(waiter->outcome, std::nullopt)) {
     if (!*outcome) co_return std::unexpected(outcome->error());
-    co_return self->handed(std::move(**outcome), std::move(owner));
+    Record& record = self->records_[(*outcome)->inode()];
+    co_return self->handed(std::move(**outcome), record, std::move(owner));
   }
   std::erase(self->waiters_, waiter);
   co_return fail(Code::kRejected, "lease network namespace",
@@ -226,15 +240,16 @@ std::string NetnsPool::State::why_none() const {
 }
 
 /// What the caller of lease() gets, which is nobody else's from here on.
-Netns NetnsPool::State::handed(Netns netns, std::string owner) {
+Netns NetnsPool::State::handed(Netns netns, Record& record, std::string owner) {
   ++counters_.leases;
-  const auto found = records_.find(netns.inode());
-  if (found != records_.end()) {
-    found->second.view.state = NetnsView::State::kLeased;
-    found->second.view.owner = std::move(owner);
-    ++found->second.view.leases;
-  }
+  record.view.state = NetnsView::State::kLeased;
+  record.view.owner = std::move(owner);
+  ++record.view.leases;
   return netns;
+}
+
+void NetnsPool::State::report_taken() {
+  target_.taken(Clock::now(), true, std::exchange(taken_, 0));
 }
 
 void NetnsPool::State::note_owner(const Netns& netns, std::string_view owner) {
@@ -260,7 +275,7 @@ void NetnsPool::State::shutdown() {
   stock_changed_.cancel();
   const Error stopped{Code::kDraining, "lease network namespace", 0, "the pool has stopped"};
   while (!waiters_.empty()) fail_front_waiter(stopped);
-  for (auto& netns : std::exchange(stock_, {})) destroy(std::move(netns));
+  for (auto& ready : std::exchange(stock_, {})) destroy(std::move(ready.netns));
   for (auto& netns : kept_.take_older_than(Clock::time_point::max())) destroy(std::move(netns));
   // What it was sent ends now; nothing is sent any more.
   if (inspector_) inspector_->join();
@@ -350,8 +365,9 @@ void NetnsPool::State::destroy(Netns netns) {
 void NetnsPool::State::tick() {
   if (stopping_) return;
   const auto now = Clock::now();
+  report_taken();
   const std::size_t target = target_.wanted(now);
-  for (; stock_.size() > target; stock_.pop_back()) destroy(std::move(stock_.back()));
+  for (; stock_.size() > target; stock_.pop_back()) destroy(std::move(stock_.back().netns));
   for (auto& netns : kept_.take_older_than(now - kKeep)) destroy(std::move(netns));
   // Those that ended elsewhere.
   std::erase_if(records_, [this](const auto& each) { return !live_->contains(each.first); });
@@ -382,9 +398,12 @@ std::vector<NetnsView> NetnsPool::State::list() const {
 std::size_t NetnsPool::State::wanted() {
   const std::size_t coming = crew_->outstanding() + furnishing_;
   const std::size_t have = stock_.size() + coming;
+  report_taken();
   const std::size_t target = target_.wanted(Clock::now());
+  const std::size_t refill = std::clamp<std::size_t>(target / 4, 1, kRefill);
+  refill_below_ = target + 1 - std::min(target + 1, refill);
   const std::size_t missing = target > have ? target - have : 0;
-  if (missing >= std::clamp<std::size_t>(target / 4, 1, kRefill)) filling_ = true;
+  if (missing >= refill) filling_ = true;
   if (missing == 0) filling_ = false;
   const std::size_t need = waiters_.size() + (filling_ ? target : 0);
   return need > have ? need - have : 0;
@@ -485,8 +504,10 @@ void NetnsPool::State::lost(const Error& error) {
 
 void NetnsPool::State::hand_out(Netns netns, End end) {
   if (waiters_.empty()) {
-    records_[netns.inode()].view.state = NetnsView::State::kReady;
-    stock_.insert(end == End::kFront ? stock_.begin() : stock_.end(), std::move(netns));
+    Record& record = records_[netns.inode()];
+    record.view.state = NetnsView::State::kReady;
+    stock_.insert(end == End::kFront ? stock_.begin() : stock_.end(),
+                  Ready{std::move(netns), &record});
     stock_changed_.cancel();
     return;
   }

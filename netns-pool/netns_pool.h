@@ -29,7 +29,7 @@ struct PoolOptions {
   /// Longest wait for one answer of a helper. The kernel may keep it for seconds when many
   /// namespaces with links die on a busy machine: their links are taken away under one lock.
   Millis answer_timeout{10'000};
-  std::string helper;          ///< path of sock-netns
+  std::string helper;  ///< path of sock-netns
   /// pidfd of a process in the user namespace that shall own the namespaces; borrowed for the
   /// pool's life, because a helper that died is started anew into it. -1: our own.
   int user_namespace = -1;
