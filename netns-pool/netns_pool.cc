@@ -12,10 +12,10 @@
 #include <utility>
 
 #include "base/stock_target.h"
-#include "base/worker.h"
 #include "netns-pool/builder_crew.h"
-#include "netns-pool/inspector.h"
+#include "netns-pool/caretaker.h"
 #include "netns-pool/kept_namespaces.h"
+#include "netns-pool/lease_queue.h"
 #include "netns-pool/namespace_id.h"
 #include "netns-pool/recent_median.h"
 
@@ -33,43 +33,11 @@ constexpr Millis kKeep{60'000};
 
 constexpr Millis kStopPatience{10'000};
 
-/// A lease in the queue; the timer's end or cancellation wakes it.
-struct Waiter {
-  explicit Waiter(const asio::any_io_executor& executor, Clock::time_point deadline)
-      : timer(executor, deadline) {}
-  asio::steady_timer timer;
-  std::optional<Result<Netns>> outcome;
-};
-
-/// How a namespace was built, and how to look what has become of it.
-struct Inspected {
-  Inspector inspector;
-  Inventory as_built;
-};
-
 /// What the pool knows of a namespace, wherever that is.
 struct Record {
   NetnsView view;
-  std::shared_ptr<Inspected> inspected;  ///< null unless it may be kept; for the inspector's thread
+  std::shared_ptr<Inspected> inspected;  ///< null unless it may be kept
 };
-
-/// Both for the inspector's thread.
-Result<std::shared_ptr<Inspected>> begin_inspection(int netns, const std::vector<int>& known) {
-  auto inspector = Inspector::open(netns, known);
-  if (!inspector) return std::unexpected(inspector.error());
-  auto as_built = inspector->take();
-  if (!as_built) return std::unexpected(as_built.error());
-  return std::make_shared<Inspected>(std::move(*inspector), std::move(*as_built));
-}
-
-Result<std::optional<Difference>> inspect(Inspected& inspected) {
-  if (auto forgot = inspected.inspector.forget_peers(); !forgot) {
-    return std::unexpected(forgot.error());
-  }
-  auto now = inspected.inspector.take();
-  if (!now) return std::unexpected(now.error());
-  return difference(inspected.as_built, *now);
-}
 
 /// In stock; a lease from it must not have to look for anything.
 struct Ready {
@@ -104,12 +72,13 @@ class NetnsPool::State final : public BuilderCrew::Client,
         target_(static_cast<std::uint32_t>(options_.low),
                 static_cast<std::uint32_t>(options_.high)),
         kept_(options_.high),
+        queue_(executor_),
+        caretaker_(options_.linker, options_.keep_for_owner),
         crew_(std::make_shared<BuilderCrew>(executor_, crew_options(options_))),
         stock_changed_(executor_),
         settled_(executor_) {
     // Never to be accepted as a sandbox's, even if the user namespaces agree.
     (void)live_->claim(own_network);
-    if (options_.keep_for_owner) inspector_.emplace();
   }
 
   static asio::awaitable<Result<>> fill(Self self);
@@ -132,17 +101,15 @@ class NetnsPool::State final : public BuilderCrew::Client,
 
   static asio::awaitable<void> furnish(Self self, Netns netns, Micros building);
   static asio::awaitable<void> clean(Self self, Netns netns, std::string owner);
-  [[nodiscard]] static asio::awaitable<Result<>> link_and_look(Self self, Netns& netns);
-  [[nodiscard]] static asio::awaitable<std::string> stain_of(Self self, Netns& netns);
+  [[nodiscard]] std::shared_ptr<Inspected> inspected(const Netns& netns) const;
   [[nodiscard]] Result<Netns> adopt(BuildAnswer answer);
-  [[nodiscard]] bool room() const { return stock_.size() < options_.high || !waiters_.empty(); }
+  [[nodiscard]] bool room() const { return stock_.size() < options_.high || !queue_.empty(); }
   Netns handed(Netns netns, Record& record, std::string owner);
   void report_taken();
   void take_back(Netns netns);
   void put_in_stock(Netns netns, Micros took);
   enum class End { kFront, kBack };  ///< of the stock
   void hand_out(Netns netns, End end);
-  void fail_front_waiter(const Error& error);
   void record_failure(const Error& error);
   void burn(Netns netns, const std::string& reason);
   void destroy(Netns netns);
@@ -154,10 +121,11 @@ class NetnsPool::State final : public BuilderCrew::Client,
   const std::shared_ptr<LiveNamespaces> live_ = std::make_shared<LiveNamespaces>();
 
   StockTarget target_;
-  std::map<std::uint64_t, Record> records_;      // by inode
-  std::deque<Ready> stock_;                      // next first
-  std::deque<std::shared_ptr<Waiter>> waiters_;  // first come first; only while the stock is empty
+  std::map<std::uint64_t, Record> records_;  // by inode
+  std::deque<Ready> stock_;                  // next first
   KeptNamespaces kept_;
+  LeaseQueue queue_;  // empty unless the stock is
+  Caretaker caretaker_;
   std::shared_ptr<BuilderCrew> crew_;
   std::uint32_t taken_ = 0;       // from stock, of which target_ has not heard yet
   std::size_t refill_below_ = 0;  // so many in stock
@@ -171,7 +139,6 @@ class NetnsPool::State final : public BuilderCrew::Client,
 
   PoolStats counters_;
   RecentMedian build_us_;
-  std::optional<Worker> inspector_;  // its thread goes from namespace to namespace
 };
 
 asio::awaitable<Result<>> NetnsPool::State::fill(Self self) {
@@ -216,18 +183,13 @@ asio::awaitable<Result<Netns>> NetnsPool::State::lease(Self self, std::string ow
   self->target_.taken(Clock::now(), false);
   ++self->counters_.misses;
   const auto deadline = Clock::now() + self->options_.lease_timeout;
-  auto waiter = std::make_shared<Waiter>(self->executor_, deadline);
-  self->waiters_.push_back(waiter);
-  self->crew_->request();
-  auto woken = co_await waiter->timer.async_wait(asio::as_tuple(asio::use_awaitable));
-  (void)woken;
-  // First: a timer that ran out may still find that it was served before it got its turn.
-  if (auto outcome = std::exchange(waiter->outcome, std::nullopt)) {
+  self->crew_->request_soon();  // when this one is in the queue
+  auto outcome = co_await self->queue_.wait(deadline);
+  if (outcome) {
     if (!*outcome) co_return std::unexpected(outcome->error());
     Record& record = self->records_[(*outcome)->inode()];
     co_return self->handed(std::move(**outcome), record, std::move(owner));
   }
-  std::erase(self->waiters_, waiter);
   co_return fail(Code::kRejected, "lease network namespace",
                  "none was ready within " + std::to_string(self->options_.lease_timeout.count()) +
                      " ms" + self->why_none());
@@ -274,19 +236,16 @@ void NetnsPool::State::shutdown() {
   crew_->shutdown();
   stock_changed_.cancel();
   const Error stopped{Code::kDraining, "lease network namespace", 0, "the pool has stopped"};
-  while (!waiters_.empty()) fail_front_waiter(stopped);
+  queue_.refuse_all(stopped);
   for (auto& ready : std::exchange(stock_, {})) destroy(std::move(ready.netns));
   for (auto& netns : kept_.take_older_than(Clock::time_point::max())) destroy(std::move(netns));
-  // What it was sent ends now; nothing is sent any more.
-  if (inspector_) inspector_->join();
+  caretaker_.stop();
 }
 
 void NetnsPool::State::give_back(Netns netns, std::string owner) {
   if (netns.fd() < 0) return;
   if (stopping_) return destroy(std::move(netns));
-  const bool clean_needed = options_.linker != nullptr || inspector_;
-  if (!clean_needed && options_.watch == nullptr) return burn(std::move(netns), "used");
-  if (clean_needed) {
+  if (caretaker_.needed()) {
     ++cleaning_;
     asio::co_spawn(executor_, clean(shared_from_this(), std::move(netns), std::move(owner)),
                    asio::detached);
@@ -305,22 +264,16 @@ void NetnsPool::State::take_back(Netns netns) {
 
 /// What takes longer than a look.
 asio::awaitable<void> NetnsPool::State::clean(Self self, Netns netns, std::string owner) {
-  Result<> dismissed;
-  if (self->options_.linker) dismissed = co_await self->options_.linker->dismiss(netns);
-  const bool untouched = self->options_.watch != nullptr && netns.as_built();
-  std::string stain;
-  if (!dismissed) {
-    stain = "link";
-    self->record_failure(dismissed.error());
-  } else if (!untouched) {
-    stain = "used";
-    if (!owner.empty() && !self->stopping_) stain = co_await stain_of(self, netns);
-  }
+  using Kind = Judgement::Kind;
+  std::shared_ptr<Inspected> inspected;
+  if (!owner.empty()) inspected = self->inspected(netns);
+  auto judgement = co_await self->caretaker_.judge(netns, inspected);
+  if (judgement.error) self->record_failure(*judgement.error);
   if (self->stopping_) {
     self->destroy(std::move(netns));
-  } else if (!stain.empty()) {
-    self->burn(std::move(netns), stain);
-  } else if (untouched) {
+  } else if (judgement.kind == Kind::kStained) {
+    self->burn(std::move(netns), judgement.stain);
+  } else if (judgement.kind == Kind::kUntouched) {
     self->take_back(std::move(netns));
   } else if (const auto inode = netns.inode(); self->kept_.put(owner, netns, Clock::now())) {
     ++self->counters_.returned;
@@ -331,20 +284,9 @@ asio::awaitable<void> NetnsPool::State::clean(Self self, Netns netns, std::strin
   if (--self->cleaning_ == 0) self->settled_.cancel();
 }
 
-/// Why one that was used cannot be kept; empty when it can.
-asio::awaitable<std::string> NetnsPool::State::stain_of(Self self, Netns& netns) {
-  const auto found = self->records_.find(netns.inode());
-  if (!self->inspector_ || found == self->records_.end() || !found->second.inspected) {
-    co_return "used";
-  }
-  auto look = [inspected = found->second.inspected] { return inspect(*inspected); };
-  auto differs = co_await self->inspector_->run(look);
-  if (!differs) {
-    self->record_failure(differs.error());
-    co_return "uninspected";
-  }
-  if (!*differs) co_return "";
-  co_return std::string(to_string((*differs)->stain));
+std::shared_ptr<Inspected> NetnsPool::State::inspected(const Netns& netns) const {
+  const auto found = records_.find(netns.inode());
+  return found == records_.end() ? nullptr : found->second.inspected;
 }
 
 void NetnsPool::State::retire(Netns netns) {
@@ -405,7 +347,7 @@ std::size_t NetnsPool::State::wanted() {
   const std::size_t missing = target > have ? target - have : 0;
   if (missing >= refill) filling_ = true;
   if (missing == 0) filling_ = false;
-  const std::size_t need = waiters_.size() + (filling_ ? target : 0);
+  const std::size_t need = queue_.size() + (filling_ ? target : 0);
   return need > have ? need - have : 0;
 }
 
@@ -443,7 +385,7 @@ Result<> NetnsPool::State::built(BuildAnswer answer) {
   record = {};
   record.view.inode = netns->inode();
   record.view.built = netns->built;
-  if (options_.linker || inspector_) {
+  if (caretaker_.needed()) {
     ++furnishing_;
     asio::co_spawn(executor_, furnish(shared_from_this(), std::move(*netns), Micros(build_us)),
                    asio::detached);
@@ -462,7 +404,7 @@ void NetnsPool::State::put_in_stock(Netns netns, Micros took) {
 /// What a namespace gets beyond what its helper can give it, before it enters the stock.
 asio::awaitable<void> NetnsPool::State::furnish(Self self, Netns netns, Micros building) {
   const auto begin = Clock::now();
-  auto furnished = co_await link_and_look(self, netns);
+  auto furnished = co_await self->caretaker_.furnish(netns);
   if (self->stopping_) {
     self->destroy(std::move(netns));
   } else if (!furnished) {
@@ -470,6 +412,10 @@ asio::awaitable<void> NetnsPool::State::furnish(Self self, Netns netns, Micros b
     self->crew_->note_bad();
     self->failed(furnished.error());
   } else {
+    Record& record = self->records_[netns.inode()];
+    record.inspected = std::move(*furnished);
+    const auto address = netns.address();
+    if (address) record.view.address = address->ipv4.to_string();
     const auto took = building + std::chrono::duration_cast<Micros>(Clock::now() - begin);
     self->put_in_stock(std::move(netns), took);
   }
@@ -477,52 +423,23 @@ asio::awaitable<void> NetnsPool::State::furnish(Self self, Netns netns, Micros b
   self->crew_->request_soon();
 }
 
-asio::awaitable<Result<>> NetnsPool::State::link_and_look(Self self, Netns& netns) {
-  if (self->options_.linker) {
-    auto plugged = co_await self->options_.linker->plug(netns);
-    if (!plugged) co_return plugged;
-    const auto address = netns.address();
-    if (address) self->records_[netns.inode()].view.address = address->ipv4.to_string();
-  }
-  if (!self->inspector_ || self->stopping_) co_return Result<>{};
-  auto look = [fd = netns.fd(), known = netns.sockets()] { return begin_inspection(fd, known); };
-  auto inspected = co_await self->inspector_->run(look);
-  if (!inspected) co_return std::unexpected(inspected.error());
-  self->records_[netns.inode()].inspected = std::move(*inspected);
-  co_return Result<>{};
-}
-
 void NetnsPool::State::failed(const Error& error) {
   record_failure(error);
-  fail_front_waiter(error);
+  queue_.refuse(error);
 }
 
 void NetnsPool::State::lost(const Error& error) {
   record_failure(error);
-  while (!crew_->alive() && !waiters_.empty()) fail_front_waiter(error);
+  if (!crew_->alive()) queue_.refuse_all(error);
 }
 
 void NetnsPool::State::hand_out(Netns netns, End end) {
-  if (waiters_.empty()) {
-    Record& record = records_[netns.inode()];
-    record.view.state = NetnsView::State::kReady;
-    stock_.insert(end == End::kFront ? stock_.begin() : stock_.end(),
-                  Ready{std::move(netns), &record});
-    stock_changed_.cancel();
-    return;
-  }
-  const auto waiter = std::move(waiters_.front());
-  waiters_.pop_front();
-  waiter->outcome = std::move(netns);
-  waiter->timer.cancel();
-}
-
-void NetnsPool::State::fail_front_waiter(const Error& error) {
-  if (waiters_.empty()) return;
-  const auto waiter = std::move(waiters_.front());
-  waiters_.pop_front();
-  waiter->outcome = std::unexpected(error);
-  waiter->timer.cancel();
+  if (!queue_.empty()) return queue_.serve(std::move(netns));
+  Record& record = records_[netns.inode()];
+  record.view.state = NetnsView::State::kReady;
+  stock_.insert(end == End::kFront ? stock_.begin() : stock_.end(),
+                Ready{std::move(netns), &record});
+  stock_changed_.cancel();
 }
 
 void NetnsPool::State::record_failure(const Error& error) {
@@ -530,36 +447,6 @@ void NetnsPool::State::record_failure(const Error& error) {
   counters_.last_error = error.describe();
   stock_changed_.cancel();
 }
-
-namespace {
-
-Result<> check(const PoolOptions& options) {
-  const auto invalid = [](std::string what) {
-    return fail(Code::kInvalid, "network namespace pool", std::move(what));
-  };
-  if (options.high == 0 || options.high > NetnsPool::kMaxHigh) {
-    return invalid("high must be 1 to " + std::to_string(NetnsPool::kMaxHigh) + ", not " +
-                   std::to_string(options.high));
-  }
-  if (options.low > options.high) {
-    return invalid("low (" + std::to_string(options.low) + ") is above high (" +
-                   std::to_string(options.high) + ")");
-  }
-  if (options.builders == 0 || options.builders > NetnsPool::kMaxBuilders) {
-    return invalid("builders must be 1 to " + std::to_string(NetnsPool::kMaxBuilders) + ", not " +
-                   std::to_string(options.builders));
-  }
-  if (options.lease_timeout <= Millis{0} || options.answer_timeout <= Millis{0}) {
-    return invalid("timeouts must be positive");
-  }
-  if (options.helper.empty()) return invalid("no path of sock-netns");
-  if (options.most > 0 && options.user_namespace < 0) {
-    return invalid("a bound on namespaces wants a user namespace to set it in");
-  }
-  return {};
-}
-
-}  // namespace
 
 asio::awaitable<Result<std::unique_ptr<NetnsPool>>> NetnsPool::start(PoolOptions options) {
   const auto executor = co_await asio::this_coro::executor;

@@ -1,11 +1,8 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,38 +12,10 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "netns-pool/linker.h"
 #include "netns-pool/netns.h"
-#include "netns-pool/wire.h"
+#include "netns-pool/pool_options.h"
 
 namespace sock::netns {
-
-struct PoolOptions {
-  std::size_t low = 8;         ///< kept ready without demand
-  std::size_t high = 32;       ///< and under the heaviest; at most NetnsPool::kMaxHigh
-  std::size_t builders = 1;    ///< helpers that build side by side, 1 to kMaxBuilders
-  Millis lease_timeout{2000};  ///< longest wait of a lease
-  /// Longest wait for one answer of a helper. The kernel may keep it for seconds when many
-  /// namespaces with links die on a busy machine: their links are taken away under one lock.
-  Millis answer_timeout{10'000};
-  std::string helper;  ///< path of sock-netns
-  /// pidfd of a process in the user namespace that shall own the namespaces; borrowed for the
-  /// pool's life, because a helper that died is started anew into it. -1: our own.
-  int user_namespace = -1;
-  /// Most that this user namespace may own, of all pools together, those that the kernel is still
-  /// taking apart included; 0: as many as its user.max_net_namespaces says already. Only with
-  /// `user_namespace`.
-  std::uint32_t most = 0;
-  /// Puts the helper, by pid, into its cgroup, each time one is started; may be empty.
-  std::function<Result<>(pid_t)> place_helper;
-  /// Over all processes that will ever be in a leased namespace. Null: each is used once only.
-  std::shared_ptr<const UseWatch> watch;
-  /// Whether one that was used is kept for its owner, if an Inventory finds it clean.
-  bool keep_for_owner = false;
-  /// kRoutable for those that `linker` shall give a link to: one more descriptor each.
-  Furnish furnish = Furnish::kLoopback;
-  std::shared_ptr<Linker> linker;  ///< may be null
-};
 
 struct PoolStats {
   std::size_t ready = 0;
@@ -98,8 +67,8 @@ struct NetnsView {
 /// turn, or with the io_context.
 class NetnsPool {
  public:
-  static constexpr std::size_t kMaxHigh = 4096;
-  static constexpr std::size_t kMaxBuilders = 8;
+  static constexpr std::size_t kMaxHigh = PoolOptions::kMaxHigh;
+  static constexpr std::size_t kMaxBuilders = PoolOptions::kMaxBuilders;
 
   /// Starts the helpers and returns once `low` namespaces are ready. kInvalid for options out of
   /// range; otherwise the first failure of a helper.
