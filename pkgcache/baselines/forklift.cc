@@ -22,9 +22,8 @@ class Grower {
       : universe_(universe), demand_(demand), costs_(costs), limits_(limits) {
     std::set<std::pair<std::size_t, PackageSet>> closures;
     for (const DemandedSet& function : demand) {
-      function.packages.for_each([&](std::size_t i) {
-        closures.emplace(i, dependencies.closure(i, function.packages));
-      });
+      function.packages.for_each(
+          [&](std::size_t i) { closures.emplace(i, dependencies.closure(i, function.packages)); });
     }
     closures_.assign(closures.begin(), closures.end());
   }

@@ -32,15 +32,21 @@ class Finder {
 
  private:
   void add(PackageSet set) {
-    if (set.empty() || !seen_.insert(set).second) return;
+    if (set.empty() || sets_.size() >= limits_.sets || !seen_.insert(set).second) return;
     sets_.push_back(std::move(set));
+  }
+
+  /// Empty once the limit on closures is reached.
+  PackageSet closure(std::size_t i, const PackageSet& within) {
+    if (closures_ >= limits_.closures) return universe_.empty_set();
+    ++closures_;
+    return dependencies_.closure(i, within);
   }
 
   void add_functions_and_closures() {
     for (const DemandedSet* function : usable_) {
       add(dependencies_.trimmed(function->packages));
-      function->packages.for_each(
-          [&](std::size_t i) { add(dependencies_.closure(i, function->packages)); });
+      function->packages.for_each([&](std::size_t i) { add(closure(i, function->packages)); });
     }
   }
 
@@ -81,9 +87,7 @@ class Finder {
       here &= heavy;
       if (!done.insert(here).second) continue;
       std::vector<PackageSet> closures;
-      here.for_each([&](std::size_t i) {
-        closures.push_back(dependencies_.closure(i, function->packages));
-      });
+      here.for_each([&](std::size_t i) { closures.push_back(closure(i, function->packages)); });
       PackageSet all = universe_.empty_set();
       for (std::size_t a = 0; a < closures.size(); ++a) {
         all |= closures[a];
@@ -109,7 +113,7 @@ class Finder {
       // A light package that a heavy one needs comes back with it.
       PackageSet closed = universe_.empty_set();
       dense.for_each([&](std::size_t i) {
-        if (!closed.contains(i)) closed |= dependencies_.closure(i, sets_[s]);
+        if (!closed.contains(i)) closed |= closure(i, sets_[s]);
       });
       add(std::move(closed));
     }
@@ -150,6 +154,7 @@ class Finder {
   const CostModel& costs_;
   const CandidateLimits& limits_;
   std::vector<const DemandedSet*> usable_;
+  std::size_t closures_ = 0;
   std::vector<PackageSet> sets_;
   std::unordered_set<PackageSet, PackageSetHash> seen_;
 };

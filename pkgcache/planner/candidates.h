@@ -19,9 +19,11 @@ struct Candidate {
 
 /// How far to look; bounds the planner's time.
 struct CandidateLimits {
-  std::size_t heavy_sets = 300;      ///< demanded sets whose intersections are formed
-  std::size_t heavy_packages = 48;   ///< packages whose unions are formed
-  std::size_t candidates = 3000;     ///< kept, those that save most for their memory
+  std::size_t heavy_sets = 300;     ///< demanded sets whose intersections are formed
+  std::size_t heavy_packages = 48;  ///< packages whose unions are formed
+  std::size_t closures = 60'000;    ///< formed
+  std::size_t sets = 40'000;        ///< looked at
+  std::size_t candidates = 3000;    ///< kept, those that save most for their memory
 };
 
 /// Dependency-closed sets without conflicts that would save somebody something: what each package

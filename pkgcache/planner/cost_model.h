@@ -17,7 +17,8 @@ struct PackageCost {
 };
 
 /// Measured costs: name → version → cost.
-using CostTable = std::map<std::string, std::map<std::string, PackageCost, std::less<>>, std::less<>>;
+using CostTable =
+    std::map<std::string, std::map<std::string, PackageCost, std::less<>>, std::less<>>;
 
 /// What a clone of a zygote costs: base + per MB of its private memory + per mapping. Mappings are
 /// estimated from the memory, since the tables do not have them. docs/pkgcache.md has the fit.
@@ -32,10 +33,10 @@ inline constexpr CloneCost kUnsealedClone{354, 47, 1.34};
 
 struct CostParameters {
   CloneCost clone = kSealedClone;
-  double root_mb = 4;      ///< the bare interpreter, with what the root holds of the standard library
-  double node_mb = 2;      ///< what a zygote costs beside what it imports
-  double root_vmas = 49;   ///< mappings of the bare interpreter
-  double vmas_per_mb = 14; ///< mappings that a MB of packages brings
+  double root_mb = 4;  ///< the bare interpreter, with what the root holds of the standard library
+  double node_mb = 1;  ///< what a zygote costs beside what it imports
+  double root_vmas = 49;    ///< mappings of the bare interpreter
+  double vmas_per_mb = 14;  ///< mappings that a MB of packages brings
   /// Part of each package's import time (and memory) that the root has done already because it
   /// holds the standard library's common modules; 0 … 1.
   double root_share_ms = 0;

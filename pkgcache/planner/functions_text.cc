@@ -13,9 +13,9 @@ namespace sock::pkgcache {
 
 namespace {
 
-constexpr std::size_t kMaxFunctions = 100'000;
-constexpr std::size_t kMaxClosure = 10'000;
-constexpr std::size_t kMaxPackages = 20'000;
+constexpr std::size_t kMaxFunctions = 20'000;
+constexpr std::size_t kMaxClosure = 2'000;
+constexpr std::size_t kMaxPackages = 5'000;
 constexpr std::size_t kMaxVersion = 128;
 constexpr double kMaxRate = 1e12;
 

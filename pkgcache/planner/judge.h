@@ -13,13 +13,13 @@ namespace sock::pkgcache {
 
 /// What a tree is worth to a workload, as the cost model has it.
 struct Judgement {
-  double mean_ms = 0;              ///< service: clone and the imports still missing, by rate
+  double mean_ms = 0;  ///< service: clone and the imports still missing, by rate
   double p99_ms = 0;
-  double uncached_ms = 0;          ///< mean if every call were cloned from the root
-  double mb = 0;                   ///< of the zygotes beside the root
-  double hit_ratio = 0;            ///< packages found loaded, of all that the calls need
-  double creation_ms_per_call = 0; ///< imports of zygotes made because of calls
-  std::size_t nodes = 1;           ///< with the root
+  double uncached_ms = 0;           ///< mean if every call were cloned from the root
+  double mb = 0;                    ///< of the zygotes beside the root
+  double hit_ratio = 0;             ///< packages found loaded, of all that the calls need
+  double creation_ms_per_call = 0;  ///< imports of zygotes made because of calls
+  std::size_t nodes = 1;            ///< with the root
 
   /// What a call saves per MB spent; 0 when nothing is.
   [[nodiscard]] double saved_ms_per_mb() const { return mb > 0 ? (uncached_ms - mean_ms) / mb : 0; }

@@ -54,9 +54,9 @@ class Selection {
   std::span<const DemandedSet> demand_;
   std::span<const Candidate> candidates_;
   double node_mb_;
-  std::vector<std::vector<std::size_t>> servers_;        ///< by function: all candidates
+  std::vector<std::vector<std::size_t>> servers_;         ///< by function: all candidates
   std::vector<std::vector<std::size_t>> chosen_servers_;  ///< by function: the chosen ones
-  std::vector<double> best_;                             ///< by function: ms saved
+  std::vector<double> best_;                              ///< by function: ms saved
   std::vector<bool> chosen_;
   std::vector<std::size_t> order_;
   std::vector<Relations> relations_;

@@ -13,6 +13,23 @@ namespace {
 
 constexpr double kLeastMb = 1e-3;  ///< a set that costs nothing must not divide by zero
 
+/// The sets that cost the callers most, in their old order.
+std::vector<DemandedSet> heaviest(std::span<const DemandedSet> demand, const CostModel& costs,
+                                  std::size_t most) {
+  std::vector<DemandedSet> out(demand.begin(), demand.end());
+  if (out.size() <= most) return out;
+  std::vector<std::pair<double, std::size_t>> order;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    order.emplace_back(-out[i].rate * costs.import_ms(out[i].packages), i);
+  }
+  std::ranges::sort(order);
+  order.resize(most);
+  std::ranges::sort(order, {}, [](const auto& o) { return o.second; });
+  std::vector<DemandedSet> kept;
+  for (const auto& [weight, i] : order) kept.push_back(std::move(out[i]));
+  return kept;
+}
+
 class Search {
  public:
   Search(std::span<const DemandedSet> demand, std::span<const Candidate> candidates,
@@ -152,9 +169,11 @@ class Search {
 ZygoteTree plan_tree(const Universe& universe, std::span<const DemandedSet> demand,
                      const Dependencies& dependencies, const CostModel& costs,
                      const TreeLimits& limits) {
+  const auto expected = with_kindred(universe, heaviest(demand, costs, limits.most_sets),
+                                     dependencies, limits.unseen);
   const auto candidates =
-      find_candidates(universe, demand, dependencies, costs, limits.candidates);
-  return Search(demand, candidates, universe, costs, limits).run();
+      find_candidates(universe, expected, dependencies, costs, limits.candidates);
+  return Search(expected, candidates, universe, costs, limits).run();
 }
 
 }  // namespace sock::pkgcache

@@ -6,6 +6,7 @@
 
 #include "pkgcache/planner/candidates.h"
 #include "pkgcache/planner/cost_model.h"
+#include "pkgcache/planner/kindred.h"
 #include "pkgcache/planner/workload.h"
 #include "pkgcache/planner/zygote_tree.h"
 
@@ -14,7 +15,9 @@ namespace sock::pkgcache {
 struct TreeLimits {
   double budget_mb = 200;  ///< the root stands whatever this is, and is not counted
   std::size_t max_depth = kMaxTreeDepth;
+  Unseen unseen;
   CandidateLimits candidates;
+  std::size_t most_sets = 4000;  ///< demanded sets that count, those that cost the callers most
   /// Most work of the local search, in its own units: about 10 million a tenth of a second.
   std::uint64_t search_work = 6'000'000;
 };
