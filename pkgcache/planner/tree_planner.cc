@@ -84,12 +84,14 @@ class Search {
     }
   }
 
-  void keep_best() {
+  /// False when what is chosen now is no better than the best so far.
+  bool keep_best() {
     ZygoteTree tree = as_tree();
-    if (selection_.saved() <= best_saved_ && !best_.empty()) return;
+    if (selection_.saved() <= best_saved_ * (1 + 1e-9) && !best_.empty()) return false;
     best_saved_ = selection_.saved();
     best_ = std::move(tree);
     best_chosen_ = selection_.chosen();
+    return true;
   }
 
   /// The chosen ones, those that save least per MB first.
@@ -109,7 +111,9 @@ class Search {
   void improve() {
     Random random(1);
     const std::uint64_t start = total_work();
-    for (std::size_t round = 0; total_work() - start < limits_.search_work; ++round) {
+    std::size_t in_vain = 0;
+    for (std::size_t round = 0; total_work() - start < limits_.search_work && in_vain < kPatience;
+         ++round) {
       const auto order = by_density();
       if (order.empty()) return;
       const std::size_t most = std::max<std::size_t>(1, order.size() / 6);
@@ -131,7 +135,7 @@ class Search {
       fill();
       banned_ = candidates_.size();
       fill();
-      keep_best();
+      in_vain = keep_best() ? 0 : in_vain + 1;
       restore();
     }
   }
@@ -151,6 +155,7 @@ class Search {
   [[nodiscard]] std::uint64_t total_work() const { return work_ + selection_.work(); }
 
   static constexpr double kLeastGain = 1e-9;
+  static constexpr std::size_t kPatience = 400;  ///< rounds without success before giving up
 
   std::span<const Candidate> candidates_;
   const Universe& universe_;
