@@ -11,6 +11,7 @@
 #include "cli/functions.h"
 #include "cli/invoke.h"
 #include "cli/logs.h"
+#include "cli/packages_plan.h"
 #include "cli/terminal.h"
 
 namespace sock::cli {
@@ -46,6 +47,7 @@ class CommandLine {
     add_invoke();
     add_functions();
     add_views();
+    add_packages();
   }
   CommandLine(const CommandLine&) = delete;
   CommandLine& operator=(const CommandLine&) = delete;
@@ -147,8 +149,6 @@ class CommandLine {
         "are\n"
         "those destroyed after a call because they could not be proven clean, with what was found.",
         show_netns);
-    add("packages", "List the packages that functions may require", "sockctl packages",
-        show_packages);
     add("stats", "Show what sockd is doing", "sockctl stats -o json", show_stats);
     add("doctor", "Check what this machine offers and what is missing",
         "sockctl doctor\n\n"
@@ -157,11 +157,57 @@ class CommandLine {
     add("version", "Print the versions of sockctl and sockd", "sockctl version", show_version);
   }
 
+  void add_packages() {
+    CLI::App* const packages =
+        add("packages", "List the packages that functions may require, or plan zygotes for them",
+            "sockctl packages\n"
+            "  sockctl packages plan --functions functions.csv --costs costs.json --budget 200M",
+            nullptr);
+    CLI::App* const plan = packages->add_subcommand(
+        "plan", "Plan a tree of zygotes from files and judge it; needs no sockd");
+    // The command above is called after the one below it.
+    packages->callback([this, plan] {
+      if (plan->parsed()) {
+        command_ = [this](Context& context) { return plan_packages(context, plan_); };
+      } else {
+        command_ = show_packages;
+      }
+    });
+    plan->footer(
+        "Example:\n"
+        "  sockctl packages plan --functions functions.csv --costs costs.json --budget 200M\n"
+        "  sockctl packages plan --functions seen.csv --evaluate unseen.csv --costs costs.json \\\n"
+        "      --zipf 1.1 --algorithm sock -o json\n\n"
+        "Functions are lines of CSV, with a column rate if they are not called equally often:\n"
+        "  fn,direct,closure\n"
+        "  1,requests==2.31.0,certifi==2023.7.22 idna==3.4 requests==2.31.0 urllib3==2.0.4\n"
+        "Costs are JSON, each version's import with its dependencies loaded already:\n"
+        "  {\"idna\": {\"versions\": {\"3.4\": {\"cost\": {\"ms\": 1.9, \"mb\": 0.4}}}}}\n\n"
+        "Each line of the tree shows the packages that a zygote has on top of its parent's, the\n"
+        "dearest first; its memory; the calls it serves; and what such a call saves. The "
+        "judgement\n"
+        "is of the functions planned for, or of those given with --evaluate.");
+    plan->add_option("--functions", plan_.functions, "The functions to plan for, CSV")->required();
+    plan->add_option("--costs", plan_.costs, "What packages cost, JSON")->required();
+    plan->add_option("--budget", plan_.budget, "Memory of all zygotes beside the root, as 200M")
+        ->capture_default_str();
+    plan->add_option("--algorithm", plan_.algorithm,
+                     "ours; or to compare: sock (SOCK's online cache), forklift, none")
+        ->check(CLI::IsMember({"ours", "sock", "forklift", "none"}))
+        ->capture_default_str();
+    plan->add_option("--evaluate", plan_.evaluate, "Functions to judge by, CSV");
+    plan->add_option("--zipf", plan_.zipf,
+                     "Give the functions rates 1/rank^EXPONENT in a shuffled order")
+        ->check(CLI::Range(0.0, 10.0))
+        ->type_name("EXPONENT");
+  }
+
   CLI::App app_;
   std::string socket_ = kDefaultSocket;
   std::string format_ = "table";
   DeployOptions deploy_;
   InvokeOptions invoke_;
+  PlanOptions plan_;
   std::string name_;
   Command command_;
 };
