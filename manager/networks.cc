@@ -146,6 +146,7 @@ asio::awaitable<Result<>> Networks::remove_leftovers(const Config& config) {
 
 asio::awaitable<Result<>> Networks::build_nat(const Config& config, netns::PoolOptions options) {
   const Config::Nat& nat = config.nat;
+  if (!nat.ipv4) co_return fail(Code::kInvalid, "class nat", "[nat] ipv4 is missing");
   auto resolvers = find_resolvers(nat);
   if (!resolvers) co_return std::unexpected(resolvers.error());
   resolv_conf_ = netns::resolv_conf(*resolvers);

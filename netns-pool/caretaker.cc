@@ -64,8 +64,8 @@ asio::awaitable<Judgement> Caretaker::judge(Netns& netns, std::shared_ptr<Inspec
   if (!differs) {
     judgement.stain = "uninspected";
     judgement.error = std::move(differs.error());
-  } else if (*differs) {
-    judgement.stain = to_string((*differs)->stain);
+  } else if (const auto& difference = *differs) {
+    judgement.stain = to_string(difference->stain);
   } else {
     judgement.kind = Kind::kClean;
   }

@@ -269,13 +269,13 @@ asio::awaitable<void> NetnsPool::State::clean(Self self, Netns netns, std::strin
   if (!owner.empty()) inspected = self->inspected(netns);
   auto judgement = co_await self->caretaker_.judge(netns, inspected);
   if (judgement.error) self->record_failure(*judgement.error);
-  if (self->stopping_) {
-    self->destroy(std::move(netns));
-  } else if (judgement.kind == Kind::kStained) {
+  const auto inode = netns.inode();
+  if (self->stopping_) judgement.kind = Kind::kClean;  // whatever it is: for nobody any more
+  if (judgement.kind == Kind::kStained) {
     self->burn(std::move(netns), judgement.stain);
   } else if (judgement.kind == Kind::kUntouched) {
     self->take_back(std::move(netns));
-  } else if (const auto inode = netns.inode(); self->kept_.put(owner, netns, Clock::now())) {
+  } else if (!self->stopping_ && self->kept_.put(owner, netns, Clock::now())) {
     ++self->counters_.returned;
     self->records_[inode].view.state = NetnsView::State::kKept;
   } else {
