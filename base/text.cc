@@ -6,8 +6,15 @@
 namespace sock {
 namespace {
 
-// Bytes of the UTF-8 character that `text` starts with; 0 when it is malformed.
-std::size_t character_length(std::string_view text) {
+bool is_control(std::string_view character) {
+  const auto first = static_cast<std::uint8_t>(character[0]);
+  if (character.size() == 1) return first < 0x20 || first == 0x7f;
+  return first == 0xc2 && static_cast<std::uint8_t>(character[1]) < 0xa0;
+}
+
+}  // namespace
+
+std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
   if (byte(0) < 0x80) return 1;
   std::size_t length = 0;
@@ -31,17 +38,9 @@ std::size_t character_length(std::string_view text) {
   return value < smallest || value > 0x10ffff || surrogate ? 0 : length;
 }
 
-bool is_control(std::string_view character) {
-  const auto first = static_cast<std::uint8_t>(character[0]);
-  if (character.size() == 1) return first < 0x20 || first == 0x7f;
-  return first == 0xc2 && static_cast<std::uint8_t>(character[1]) < 0xa0;
-}
-
-}  // namespace
-
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
-    const std::size_t length = character_length(text);
+    const std::size_t length = utf8_length(text);
     if (length == 0) return false;
     text.remove_prefix(length);
   }
@@ -50,7 +49,7 @@ bool is_utf8(std::string_view text) {
 
 bool has_controls(std::string_view text) {
   while (!text.empty()) {
-    const std::size_t length = character_length(text);
+    const std::size_t length = utf8_length(text);
     if (length == 0 || is_control(text.substr(0, length))) return true;
     text.remove_prefix(length);
   }
@@ -63,7 +62,7 @@ std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   while (!text.empty()) {
     if (out.size() > kMost) return out + "…\"";
-    const std::size_t length = character_length(text);
+    const std::size_t length = utf8_length(text);
     const std::string_view character = text.substr(0, length == 0 ? 1 : length);
     if (length == 0 || is_control(character)) {
       for (const char c : character) {

@@ -6,15 +6,16 @@
 // take turns at each concurrency, so that whatever else the machine does disturbs all of them
 // alike; the figures shown are medians over the rounds.
 
-#include <signal.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 
 #include "base/file.h"
 #include "base/spawn.h"
+#include "bench/interrupt.h"
 #include "bench/netns_costs.h"
 #include "bench/netns_report.h"
 #include "bench/netns_starts.h"
@@ -24,11 +25,6 @@
 
 namespace sock::bench {
 namespace {
-
-std::atomic<bool> interrupted = false;
-static_assert(std::atomic<bool>::is_always_lock_free);
-
-extern "C" void on_signal(int) { interrupted = true; }
 
 constexpr const char* kLegend =
     "own: from a starter's first instruction until its socket is bound, and the lease before; "
@@ -74,7 +70,7 @@ Result<> measure_round(NetnsBench& bench, Starters& starters, unsigned round) {
 }
 
 /// False when something that must be so is not; a missed time is a result like any other.
-Result<bool> measure(const NetnsOptions& options) {
+Result<bool> measure(const NetnsOptions& options, const std::atomic<bool>& interrupted) {
   TargetReport report;
   report.host = read_host();
   report.legend = kLegend;
@@ -142,15 +138,10 @@ int run(int argc, char** argv) {
     options.seconds = 0.5;
   }
 
-  // SIGINT and SIGTERM end the measurement in order.
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
+  const auto& interrupted = catch_interrupts();
   raise_descriptor_limit();
 
-  const auto good = measure(options);
+  const auto good = measure(options, interrupted);
   end_progress();
   if (!good) std::fprintf(stderr, "netns: %s\n", good.error().describe().c_str());
   if (interrupted) return 130;

@@ -2,7 +2,6 @@
 // interpreter. All systems are measured in turn within each round, so that whatever else the
 // machine does disturbs all of them alike; the figures shown are medians over the rounds.
 
-#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -17,17 +16,13 @@
 #include "base/spawn.h"
 #include "bench/baseline.h"
 #include "bench/instance.h"
+#include "bench/interrupt.h"
 #include "bench/load.h"
 #include "bench/progress.h"
 #include "bench/report.h"
 
 namespace sock::bench {
 namespace {
-
-std::atomic<bool> interrupted = false;
-static_assert(std::atomic<bool>::is_always_lock_free);
-
-extern "C" void on_signal(int) { interrupted = true; }
 
 struct Options {
   std::string sockd;
@@ -53,7 +48,8 @@ std::string module_of(const std::string& packages) { return packages == "bare" ?
 
 class Benchmark {
  public:
-  explicit Benchmark(Options options) : options_(std::move(options)) {}
+  Benchmark(Options options, const std::atomic<bool>& interrupted)
+      : options_(std::move(options)), interrupted_(interrupted) {}
 
   Result<> run() {
     auto home = ScratchFolder::make();
@@ -64,10 +60,10 @@ class Benchmark {
       if (auto prepared = prepare_baselines(); !prepared) return prepared;
     }
     report_.window_s = options_.seconds;
-    for (unsigned round = 1; round <= options_.rounds && !interrupted; ++round) {
+    for (unsigned round = 1; round <= options_.rounds && !interrupted_; ++round) {
       if (auto measured = measure(round); !measured) return measured;
     }
-    report_.complete = !interrupted;
+    report_.complete = !interrupted_;
     std::fputs(as_table(report_).c_str(), stdout);
     if (!options_.json.empty()) {
       if (auto written = replace_file(std::filesystem::absolute(options_.json), as_json(report_));
@@ -138,27 +134,27 @@ class Benchmark {
     const auto label = "round " + std::to_string(round) + "/" + std::to_string(options_.rounds);
     for (const auto clients : options_.clients) {
       for (const auto& packages : options_.packages) {
-        if (interrupted) return {};
+        if (interrupted_) return {};
         show_progress(label + ": sock " + packages + ", " + std::to_string(clients) + " clients");
         LoadSpec spec;
         spec.socket = socket_;
         spec.function = function_of(packages);
         spec.clients = clients;
         spec.window = window();
-        spec.stop = &interrupted;
+        spec.stop = &interrupted_;
         if (instance_) spec.daemon_cpu = [this] { return instance_->cpu_us(); };
         add("sock", packages, clients, drive(spec));
       }
     }
     for (const auto workers : baseline_workers()) {
       for (const auto& baseline : baselines_) {
-        if (interrupted) return {};
+        if (interrupted_) return {};
         show_progress(label + ": " + baseline.system + " " + baseline.packages + ", " +
                       std::to_string(workers) + " at a time");
         BaselineSpec spec;
         spec.workers = workers;
         spec.window = window();
-        spec.stop = &interrupted;
+        spec.stop = &interrupted_;
         if (baseline.command) {
           add(baseline.system, baseline.packages, workers, drive_command(*baseline.command, spec));
           continue;
@@ -180,7 +176,7 @@ class Benchmark {
   }
 
   void add(const std::string& system, const std::string& packages, unsigned clients, Round round) {
-    if (interrupted) return;  // a window cut short says nothing
+    if (interrupted_) return;  // a window cut short says nothing
     auto& series = report_.at(system, packages, clients);
     for (const auto& [kind, count] : round.errors) series.errors[kind] += count;
     for (const auto& [kind, count] : round.starts) series.starts[kind] += count;
@@ -194,6 +190,7 @@ class Benchmark {
   static std::string function_of(const std::string& packages) { return "bench-" + packages; }
 
   Options options_;
+  const std::atomic<bool>& interrupted_;
   std::filesystem::path home_;
   std::string socket_;
   std::optional<Instance> instance_;
@@ -224,14 +221,9 @@ int run(int argc, char** argv) {
   app.add_flag("!--no-baselines", options.baselines, "measure sockd alone");
   CLI11_PARSE(app, argc, argv);
 
-  // SIGINT and SIGTERM end the measurement in order, so that sockd is stopped, not orphaned.
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
+  const auto& interrupted = catch_interrupts();
 
-  const auto result = Benchmark(std::move(options)).run();
+  const auto result = Benchmark(std::move(options), interrupted).run();
   end_progress();
   if (!result) {
     std::fprintf(stderr, "scaling: %s\n", result.error().describe().c_str());

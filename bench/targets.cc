@@ -3,7 +3,6 @@
 // baselines, so that whatever else the machine does disturbs all of them alike; the figures shown
 // are medians over the rounds.
 
-#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/spawn.h"
+#include "bench/interrupt.h"
 #include "bench/progress.h"
 #include "bench/targets_growth.h"
 #include "bench/targets_rows.h"
@@ -18,11 +18,6 @@
 
 namespace sock::bench {
 namespace {
-
-std::atomic<bool> interrupted = false;
-static_assert(std::atomic<bool>::is_always_lock_free);
-
-extern "C" void on_signal(int) { interrupted = true; }
 
 constexpr const char* kLegend =
     "Baselines, p50 of the same run. B1: a small static C program that clones itself, exits, "
@@ -48,7 +43,7 @@ Result<bool> run_table(TargetContext& context) {
   for (const auto& group : groups) {
     if (auto prepared = group->prepare(); !prepared) return std::unexpected(prepared.error());
   }
-  for (; report.rounds < context.options.rounds && !interrupted; ++report.rounds) {
+  for (; report.rounds < context.options.rounds && !context.interrupted; ++report.rounds) {
     show_progress("round " + std::to_string(report.rounds + 1) + "/" +
                   std::to_string(context.options.rounds));
     for (const auto& group : groups) {
@@ -57,7 +52,7 @@ Result<bool> run_table(TargetContext& context) {
       }
     }
   }
-  report.complete = !interrupted;
+  report.complete = !context.interrupted;
   for (const auto& group : groups) group->report(report.rows);
   std::ranges::stable_sort(report.rows, {}, &TargetRow::id);
   std::fputs(as_table(report, context.samples).c_str(), stdout);
@@ -118,12 +113,7 @@ int run(int argc, char** argv) {
   options.pause = Millis(pause_ms);
   options.window = Millis(static_cast<Millis::rep>(seconds * 1000));
 
-  // SIGINT and SIGTERM end the measurement in order, so that sockd is stopped, not orphaned.
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
+  const auto& interrupted = catch_interrupts();
 
   const auto home = ScratchFolder::make();
   if (!home) {

@@ -557,7 +557,7 @@ void Daemon::publish_stats() {
   stats_.queued = admission_->queued();
   stats_.zygotes = zygotes_->nodes().size();
   stats_.parked = zygotes_->parked() + functions_->parked();
-  stats_.netns_ready = networks_->none().stats().ready;
+  stats_.netns_ready = networks_->none().ready();
   stats_.shells = slots_->ready();
   stats_segment_->update(stats_);
 }

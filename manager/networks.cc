@@ -132,7 +132,7 @@ asio::awaitable<Result<>> Networks::build(Networks& networks, const Config& conf
   const netns::PoolOptions common = options;
   auto none = co_await netns::NetnsPool::start(std::move(options));
   if (!none) co_return std::unexpected(none.error());
-  networks.none_ = std::move(*none);
+  networks.pools_[Network::kNone] = std::move(*none);
   if (config.nat.ipv4) co_return co_await networks.build_nat(config, common);
   co_return co_await networks.remove_leftovers(config);
 }
@@ -165,42 +165,48 @@ asio::awaitable<Result<>> Networks::build_nat(const Config& config, netns::PoolO
   options.linker = uplinks_;
   auto pool = co_await netns::NetnsPool::start(std::move(options));
   if (!pool) co_return std::unexpected(pool.error());
-  nat_ = std::move(*pool);
+  pools_[Network::kNat] = std::move(*pool);
   co_return Result<>{};
 }
 
 std::optional<NatAccess> Networks::nat() {
-  if (!nat_) return std::nullopt;
+  const auto& pool = pools_[Network::kNat];
+  if (!pool) return std::nullopt;
   auto open = [uplinks = uplinks_](netns::Netns& netns, const netns::Egress& egress) {
     return uplinks->admit(netns, egress);
   };
-  return NatAccess{.netns = *nat_, .open = open, .resolv_conf = resolv_conf_};
+  return NatAccess{.netns = *pool, .open = open, .resolv_conf = resolv_conf_};
 }
 
 void Networks::tick() {
-  none_->tick();
-  if (nat_) nat_->tick();
+  for (const auto& pool : pools_) {
+    if (pool) pool->tick();
+  }
 }
 
 json::object Networks::view() const {
-  json::array classes{view_of("none", none_->stats())};
+  json::array classes;
   json::array namespaces;
-  append_views(namespaces, "none", *none_);
-  if (nat_) {
-    classes.push_back(view_of("nat", nat_->stats()));
-    append_views(namespaces, "nat", *nat_);
+  for (const auto network : kNetworks) {
+    const auto& pool = pools_[network];
+    if (!pool) continue;
+    classes.push_back(view_of(to_string(network), pool->stats()));
+    append_views(namespaces, to_string(network), *pool);
   }
   return {{"classes", std::move(classes)}, {"namespaces", std::move(namespaces)}};
 }
 
 void Networks::publish(Metrics& metrics) const {
-  metrics.set_netns("none", none_->stats());
-  if (nat_) metrics.set_netns("nat", nat_->stats());
+  for (const auto network : kNetworks) {
+    const auto& pool = pools_[network];
+    if (pool) metrics.set_netns(to_string(network), pool->stats());
+  }
 }
 
 asio::awaitable<void> Networks::stop() {
-  if (none_) co_await none_->stop();
-  if (nat_) co_await nat_->stop();
+  for (const auto& pool : pools_) {
+    if (pool) co_await pool->stop();
+  }
   if (!uplinks_) co_return;
   auto stopped = co_await uplinks_->stop();
   if (!stopped) spdlog::error("class nat: {}", stopped.error().describe());

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "manager/calls/per_network.h"
 #include "manager/calls/slot_stock.h"
 #include "manager/metrics.h"
 #include "manager/settings/config.h"
@@ -34,7 +35,7 @@ class Networks {
   [[nodiscard]] static boost::asio::awaitable<Result<std::unique_ptr<Networks>>> start(
       const Config& config, Ground ground);
 
-  [[nodiscard]] netns::NetnsPool& none() { return *none_; }
+  [[nodiscard]] netns::NetnsPool& none() { return *pools_[Network::kNone]; }
   /// Nothing when the configuration has no [nat].
   [[nodiscard]] std::optional<NatAccess> nat();
 
@@ -59,8 +60,7 @@ class Networks {
 
   std::shared_ptr<netns::Uplinks> uplinks_;  ///< null without nat
   std::string resolv_conf_;
-  std::unique_ptr<netns::NetnsPool> none_;
-  std::unique_ptr<netns::NetnsPool> nat_;  ///< null without nat
+  PerNetwork<std::unique_ptr<netns::NetnsPool>> pools_;  ///< null: not offered
 };
 
 /// The name of everything that the instance on a state directory owns in its host's network:

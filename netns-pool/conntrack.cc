@@ -2,35 +2,28 @@
 
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
-#include <netlink/errno.h>
-#include <netlink/netlink.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
+#include <string>
 #include <utility>
 
+#include "netns-pool/netlink_dump.h"
 #include "netns-pool/route_request.h"
 
 namespace sock::netns {
 namespace {
 
-constexpr int kDelete = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE;
+constexpr std::uint16_t kDelete = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE;
 /// CTA_FILTER_F_CTA_IP_SRC, which the kernel does not export: of the tuple, match its source.
 constexpr std::uint32_t kBySource = 1;
-
-/// libnl has numbers of its own for what the kernel answers; only one is told apart by callers.
-int errno_of(int error) { return -error == NLE_INVAL ? EINVAL : EIO; }
 
 }  // namespace
 
 Result<Conntrack> Conntrack::open() {
-  constexpr const char* kStep = "open conntrack";
-  NetlinkSocket socket(nl_socket_alloc());
-  if (!socket) return fail_errno(kStep, "allocate", ENOMEM);
-  if (const int error = nl_connect(socket.get(), NETLINK_NETFILTER); error < 0) {
-    return fail(Code::kInternal, kStep, nl_geterror(error));
-  }
+  Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+  if (!socket) return fail_errno("open conntrack", "netlink socket");
   return Conntrack(std::move(socket));
 }
 
@@ -51,12 +44,14 @@ Result<> Conntrack::forget(const boost::asio::ip::address_v4& source, std::uint1
     filter.put(CTA_FILTER_ORIG_FLAGS, kBySource).put(CTA_FILTER_REPLY_FLAGS, std::uint32_t{0});
   });
   if (request.message() == nullptr) return fail_errno("forget connections", "write", EMSGSIZE);
-  int error = nl_send_auto(socket_.get(), request.message());
-  if (error >= 0) error = nl_wait_for_ack(socket_.get());
-  if (error < 0) {
-    return fail_errno("forget connections", source.to_string() + ": " + nl_geterror(error),
-                      errno_of(error));
-  }
+  const std::string what = "connections of " + source.to_string();
+  NetlinkQuestion question;
+  question.type = kDelete;
+  question.flags = NLM_F_ACK;
+  question.payload = request.payload();
+  question.what = what;
+  auto answer = ask_netlink(socket_.get(), question);
+  if (!answer) return std::unexpected(answer.error());
   return {};
 }
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "base/error.h"
-#include "netns-pool/netlink_handles.h"
+#include "base/fd.h"
 
 namespace sock::netns {
 
@@ -23,9 +23,9 @@ class Conntrack {
   [[nodiscard]] Result<> forget(const boost::asio::ip::address_v4& source, std::uint16_t zone);
 
  private:
-  explicit Conntrack(NetlinkSocket socket) : socket_(std::move(socket)) {}
+  explicit Conntrack(Fd socket) : socket_(std::move(socket)) {}
 
-  NetlinkSocket socket_;
+  Fd socket_;
 };
 
 }  // namespace sock::netns

@@ -90,6 +90,7 @@ class NetnsPool::State final : public BuilderCrew::Client,
   void tick();
   void note_owner(const Netns& netns, std::string_view owner);
   [[nodiscard]] bool keeps_for(std::string_view owner) const { return kept_.contains(owner); }
+  [[nodiscard]] std::size_t ready() const { return stock_.size(); }
   [[nodiscard]] PoolStats stats() const;
   [[nodiscard]] std::vector<NetnsView> list() const;
 
@@ -100,6 +101,7 @@ class NetnsPool::State final : public BuilderCrew::Client,
   void lost(const Error& error) override;
 
   static asio::awaitable<void> furnish(Self self, Netns netns, Micros building);
+  void settle(Netns netns, const Judgement& judgement, std::string_view owner);
   static asio::awaitable<void> clean(Self self, Netns netns, std::string owner);
   [[nodiscard]] std::shared_ptr<Inspected> inspected(const Netns& netns) const;
   [[nodiscard]] Result<Netns> adopt(BuildAnswer answer);
@@ -264,24 +266,26 @@ void NetnsPool::State::take_back(Netns netns) {
 
 /// What takes longer than a look.
 asio::awaitable<void> NetnsPool::State::clean(Self self, Netns netns, std::string owner) {
-  using Kind = Judgement::Kind;
   std::shared_ptr<Inspected> inspected;
   if (!owner.empty()) inspected = self->inspected(netns);
-  auto judgement = co_await self->caretaker_.judge(netns, inspected);
+  const auto judgement = co_await self->caretaker_.judge(netns, inspected);
   if (judgement.error) self->record_failure(*judgement.error);
-  const auto inode = netns.inode();
-  if (self->stopping_) judgement.kind = Kind::kClean;  // whatever it is: for nobody any more
-  if (judgement.kind == Kind::kStained) {
-    self->burn(std::move(netns), judgement.stain);
-  } else if (judgement.kind == Kind::kUntouched) {
-    self->take_back(std::move(netns));
-  } else if (!self->stopping_ && self->kept_.put(owner, netns, Clock::now())) {
-    ++self->counters_.returned;
-    self->records_[inode].view.state = NetnsView::State::kKept;
-  } else {
+  if (self->stopping_) {
     self->destroy(std::move(netns));
+  } else {
+    self->settle(std::move(netns), judgement, owner);
   }
   if (--self->cleaning_ == 0) self->settled_.cancel();
+}
+
+void NetnsPool::State::settle(Netns netns, const Judgement& judgement, std::string_view owner) {
+  using Kind = Judgement::Kind;
+  if (judgement.kind == Kind::kStained) return burn(std::move(netns), judgement.stain);
+  if (judgement.kind == Kind::kUntouched) return take_back(std::move(netns));
+  const auto inode = netns.inode();
+  if (!kept_.put(owner, netns, Clock::now())) return destroy(std::move(netns));
+  ++counters_.returned;
+  records_[inode].view.state = NetnsView::State::kKept;
 }
 
 std::shared_ptr<Inspected> NetnsPool::State::inspected(const Netns& netns) const {
@@ -483,6 +487,7 @@ void NetnsPool::note_owner(const Netns& netns, std::string_view owner) {
 void NetnsPool::retire(Netns netns) { state_->retire(std::move(netns)); }
 void NetnsPool::tick() { state_->tick(); }
 bool NetnsPool::keeps_for(std::string_view owner) const { return state_->keeps_for(owner); }
+std::size_t NetnsPool::ready() const { return state_->ready(); }
 PoolStats NetnsPool::stats() const { return state_->stats(); }
 std::vector<NetnsView> NetnsPool::list() const { return state_->list(); }
 

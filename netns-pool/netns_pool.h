@@ -102,6 +102,8 @@ class NetnsPool {
   /// Destroys what is ready beyond demand and what no owner came for. To be called once a second.
   void tick();
 
+  /// How many are ready; stats() says everything else, and costs more.
+  [[nodiscard]] std::size_t ready() const;
   [[nodiscard]] PoolStats stats() const;
   /// All that live, by inode.
   [[nodiscard]] std::vector<NetnsView> list() const;

@@ -61,4 +61,10 @@ RouteRequest& RouteRequest::nest(int attribute, const std::function<void(RouteRe
   return *this;
 }
 
+std::span<const char> RouteRequest::payload() const {
+  const nlmsghdr* header = nlmsg_hdr(message_.get());
+  return {static_cast<const char*>(nlmsg_data(header)),
+          static_cast<std::size_t>(nlmsg_datalen(header))};
+}
+
 }  // namespace sock::netns

@@ -38,6 +38,9 @@ class RouteRequest {
     return *this;
   }
 
+  /// What follows the netlink header; of a request that message() has. Borrowed.
+  [[nodiscard]] std::span<const char> payload() const;
+
   /// Null when it could not be written in full.
   [[nodiscard]] nl_msg* message() const { return complete_ ? message_.get() : nullptr; }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/text.h"
 #include "pkgcache/package.h"
 #include "pkgcache/text.h"
 

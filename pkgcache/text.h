@@ -26,9 +26,6 @@ namespace sock::pkgcache {
 /// Lines without their ends ("\n" or "\r\n"); a final line end starts no further line.
 [[nodiscard]] std::vector<std::string_view> split_lines(std::string_view text);
 
-/// Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms).
-[[nodiscard]] bool is_utf8(std::string_view text);
-
 /// For error messages: control characters become "?", and a long text is cut to about 120 bytes
 /// at a character's boundary, so that hostile input cannot fill or steer a terminal.
 [[nodiscard]] std::string printable(std::string_view text);

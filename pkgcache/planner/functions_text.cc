@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/text.h"
 #include "pkgcache/text.h"
 
 namespace sock::pkgcache {

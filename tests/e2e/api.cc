@@ -116,20 +116,23 @@ bool Api::wait_for_function_zygote(const std::string& function) {
   return eventually(decided, Millis(20'000)) && ready;
 }
 
-std::int64_t Api::netns_count(const char* network, const char* key) {
+boost::json::object Api::netns_class(const char* network) {
   const Reply reply = get("/v1/netns");
   const auto* document = reply.document.if_object();
   const auto* classes = document ? document->if_contains("classes") : nullptr;
-  if (classes == nullptr || !classes->is_array()) return -1;
+  if (classes == nullptr || !classes->is_array()) return {};
   for (const auto& each : classes->get_array()) {
     const auto* pool = each.if_object();
     const auto* name = pool ? pool->if_contains("class") : nullptr;
-    const auto* value = pool ? pool->if_contains(key) : nullptr;
-    if (name && value && *name == boost::json::value(network) && value->is_int64()) {
-      return value->get_int64();
-    }
+    if (name && *name == boost::json::value(network)) return *pool;
   }
-  return -1;
+  return {};
+}
+
+std::int64_t Api::netns_count(const char* network, const char* key) {
+  const auto pool = netns_class(network);
+  const auto* value = pool.if_contains(key);
+  return value && value->is_int64() ? value->get_int64() : -1;
 }
 
 }  // namespace sock::e2e

@@ -49,7 +49,9 @@ class Api {
   [[nodiscard]] Reply record(const std::string& id) { return get("/v1/calls/" + id); }
   [[nodiscard]] Reply record_of(const Reply& reply) { return record(reply.id()); }
 
-  /// An integer field of what GET /v1/netns says of one network class, -1 when missing.
+  /// What GET /v1/netns says of one network class; empty when nothing.
+  [[nodiscard]] boost::json::object netns_class(const char* network);
+  /// An integer field of that, -1 when missing.
   [[nodiscard]] std::int64_t netns_count(const char* network, const char* key);
 
   /// What GET /v1/zygotes says of a function's zygote; empty when it has none.

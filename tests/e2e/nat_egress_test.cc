@@ -1,6 +1,7 @@
 /// What functions on the network class "nat" reach, and what they do not: real traffic, from inside
 /// of calls.
 
+#include <algorithm>
 #include <thread>
 
 #include "tests/e2e/nat_suite.h"
@@ -69,8 +70,11 @@ TEST_F(NatEgress, NoPortOfTheHost) {
   const std::string ports = "list(range(1,1025))+list(range(8080,65536,995))";
   for (const std::string address : {"10.88.0.1", kHost4}) {
     const std::string scan = "open_ports('" + address + "'," + ports + ")";
-    EXPECT_EQ(evaluate_on_host(scan),
-              boost::json::value({World::kWeb, World::kOther, NatWorld::kHigh}));
+    // Others on this machine may listen too.
+    const auto seen = evaluate_on_host(scan).as_array();
+    for (const int port : {World::kWeb, World::kOther, NatWorld::kHigh}) {
+      EXPECT_TRUE(std::ranges::find(seen, boost::json::value(port)) != seen.end()) << port;
+    }
     EXPECT_EQ(eval("t", scan), boost::json::array()) << address;
   }
 }

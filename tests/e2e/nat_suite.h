@@ -46,14 +46,9 @@ inline constexpr const char* kNat = R"({"network":"nat"})";
 
 /// What GET /v1/netns says of one network class; empty, and a test failure, when nothing.
 [[nodiscard]] inline boost::json::object class_of(Api& api, const char* network) {
-  const Reply reply = api.get("/v1/netns");
-  const auto* const all =
-      reply.json().is_object() ? reply.json().get_object().if_contains("classes") : nullptr;
-  for (const auto& one : all != nullptr ? all->as_array() : boost::json::array()) {
-    if (one.at("class") == network) return one.as_object();
-  }
-  ADD_FAILURE() << reply.body;
-  return {};
+  auto pool = api.netns_class(network);
+  if (pool.empty()) ADD_FAILURE() << api.get("/v1/netns").body;
+  return pool;
 }
 
 /// A suite whose daemon, like the test, is in a world of its own.

@@ -11,6 +11,7 @@
 #include "netns-pool/netns_builder.h"
 #include "netns-pool/netns_pool.h"
 #include "netns-pool/nftables.h"
+#include "tests/netns-pool/holder_fixture.h"
 #include "tests/netns-pool/support.h"
 #include "tests/netns-pool/world.h"
 
@@ -21,9 +22,7 @@ using boost::asio::ip::make_network_v4;
 using boost::asio::ip::make_network_v6;
 using testing::ask;
 using testing::helper_path;
-using testing::hold_user_namespace;
 using testing::Loop;
-using testing::missing_rights;
 using testing::World;
 
 using Fate = NatNetwork::Fate;
@@ -37,13 +36,11 @@ std::string verdict() {
   return verified ? "" : verified.error().detail;
 }
 
-class NatNetworkTest : public ::testing::Test {
+class NatNetworkTest : public testing::HolderTest {
  protected:
   void SetUp() override {
-    if (const auto missing = missing_rights(); !missing.empty()) GTEST_SKIP() << missing;
-    auto holder = hold_user_namespace();
-    if (!holder) GTEST_SKIP() << holder.error().describe();
-    holder_ = std::move(*holder);
+    HolderTest::SetUp();
+    if (IsSkipped()) return;
     world_ = std::make_unique<World>();
     before_ = state();
   }
@@ -89,7 +86,6 @@ class NatNetworkTest : public ::testing::Test {
 
   NatOptions options_{InstanceName::parse("test").value(), make_network_v4("10.231.0.0/16"),
                       make_network_v6("fd53:1::/64")};
-  Process holder_;
   std::unique_ptr<World> world_;
   std::string before_;
   std::unique_ptr<NatNetwork> nat_;

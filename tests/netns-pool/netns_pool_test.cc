@@ -17,6 +17,7 @@
 
 #include "base/fd.h"
 #include "netns-pool/namespace_id.h"
+#include "tests/netns-pool/holder_fixture.h"
 #include "tests/netns-pool/support.h"
 
 namespace sock::netns {
@@ -26,32 +27,18 @@ using testing::complaint_inside;
 using testing::DeathWatch;
 using testing::exists;
 using testing::gone_within;
-using testing::helper_path;
-using testing::hold_user_namespace;
 using testing::kPatience;
 using testing::lease;
 using testing::Loop;
-using testing::missing_rights;
 using testing::open_descriptors;
 
 using Pool = std::unique_ptr<NetnsPool>;
 using Outcome = std::shared_ptr<std::optional<Result<Netns>>>;
 
-class NetnsPoolTest : public ::testing::Test {
+class NetnsPoolTest : public testing::HolderTest {
  protected:
-  void SetUp() override {
-    if (const auto missing = missing_rights(); !missing.empty()) GTEST_SKIP() << missing;
-    auto holder = hold_user_namespace();
-    if (!holder) GTEST_SKIP() << holder.error().describe();
-    holder_ = std::move(*holder);
-  }
-
   PoolOptions options(std::size_t low, std::size_t high) {
-    PoolOptions options;
-    options.low = low;
-    options.high = high;
-    options.helper = helper_path();
-    options.user_namespace = holder_.pidfd();
+    auto options = pool_options(low, high);
     options.place_helper = [this](pid_t pid) -> Result<> {
       helpers_.push_back(pid);
       return {};
@@ -86,7 +73,6 @@ class NetnsPoolTest : public ::testing::Test {
     return *loop_;
   }
 
-  Process holder_;
   std::vector<pid_t> helpers_;
   std::optional<Loop> loop_;
 };

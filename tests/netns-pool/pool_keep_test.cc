@@ -7,17 +7,15 @@
 #include <vector>
 
 #include "netns-pool/netns_pool.h"
+#include "tests/netns-pool/holder_fixture.h"
 #include "tests/netns-pool/support.h"
 
 namespace sock::netns {
 namespace {
 
 using testing::complaint_inside;
-using testing::helper_path;
-using testing::hold_user_namespace;
 using testing::lease;
 using testing::Loop;
-using testing::missing_rights;
 
 /// Connects to itself and closes the client's end first: the kernel remembers that, unless the
 /// connection is reset.
@@ -44,18 +42,12 @@ std::string talk(bool reset) {
   return "";
 }
 
-class PoolKeepTest : public ::testing::Test {
+class PoolKeepTest : public testing::HolderTest {
  protected:
   void SetUp() override {
-    if (const auto missing = missing_rights(); !missing.empty()) GTEST_SKIP() << missing;
-    auto holder = hold_user_namespace();
-    if (!holder) GTEST_SKIP() << holder.error().describe();
-    holder_ = std::move(*holder);
-    PoolOptions options;
-    options.low = 2;
-    options.high = 3;
-    options.helper = helper_path();
-    options.user_namespace = holder_.pidfd();
+    HolderTest::SetUp();
+    if (IsSkipped()) return;
+    auto options = pool_options(2, 3);
     options.keep_for_owner = true;
     auto pool = loop_.run(NetnsPool::start(std::move(options)));
     ASSERT_TRUE(pool) << pool.error().describe();
@@ -77,7 +69,6 @@ class PoolKeepTest : public ::testing::Test {
 
   std::uint64_t done() const { return pool_->stats().returned + pool_->stats().destroyed; }
 
-  Process holder_;
   Loop loop_;
   std::unique_ptr<NetnsPool> pool_;
 };

@@ -5,16 +5,14 @@
 #include <vector>
 
 #include "netns-pool/netns_pool.h"
+#include "tests/netns-pool/holder_fixture.h"
 #include "tests/netns-pool/support.h"
 
 namespace sock::netns {
 namespace {
 
-using testing::helper_path;
-using testing::hold_user_namespace;
 using testing::lease;
 using testing::Loop;
-using testing::missing_rights;
 
 /// Makes no links, but remembers, and fails on demand.
 struct FakeLinker final : Linker {
@@ -34,17 +32,12 @@ struct FakeLinker final : Linker {
   std::set<std::uint64_t> dismissed;
 };
 
-class PoolLinkerTest : public ::testing::Test {
+class PoolLinkerTest : public testing::HolderTest {
  protected:
   void SetUp() override {
-    if (const auto missing = missing_rights(); !missing.empty()) GTEST_SKIP() << missing;
-    auto holder = hold_user_namespace();
-    if (!holder) GTEST_SKIP() << holder.error().describe();
-    holder_ = std::move(*holder);
-    options_.low = 2;
-    options_.high = 2;
-    options_.helper = helper_path();
-    options_.user_namespace = holder_.pidfd();
+    HolderTest::SetUp();
+    if (IsSkipped()) return;
+    options_ = pool_options(2, 2);
     options_.linker = linker_;
   }
 
@@ -54,7 +47,6 @@ class PoolLinkerTest : public ::testing::Test {
     pool_ = std::move(*pool);
   }
 
-  Process holder_;
   PoolOptions options_;
   std::shared_ptr<FakeLinker> linker_ = std::make_shared<FakeLinker>();
   Loop loop_;

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "netns-pool/netns_pool.h"
+#include "tests/netns-pool/holder_fixture.h"
 #include "tests/netns-pool/nat_fixture.h"
 #include "tests/netns-pool/support.h"
 #include "tests/netns-pool/world.h"
@@ -35,13 +36,11 @@ Egress private_only() {
   return egress;
 }
 
-class UplinksTest : public ::testing::Test {
+class UplinksTest : public testing::HolderTest {
  protected:
   void SetUp() override {
-    if (const auto missing = testing::missing_rights(); !missing.empty()) GTEST_SKIP() << missing;
-    auto holder = testing::hold_user_namespace();
-    if (!holder) GTEST_SKIP() << holder.error().describe();
-    holder_ = std::move(*holder);
+    HolderTest::SetUp();
+    if (IsSkipped()) return;
     world_ = std::make_unique<World>();
     before_ = state();
     auto watch = testing::DeathWatch::create();
@@ -117,7 +116,6 @@ class UplinksTest : public ::testing::Test {
 
   NatOptions options_{InstanceName::parse("test").value(), make_network_v4("10.231.0.0/16"),
                       make_network_v6("fd53:1::/64")};
-  Process holder_;
   std::unique_ptr<World> world_;
   std::string before_;
   std::unique_ptr<testing::DeathWatch> watch_;

@@ -5,8 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <filesystem>
 #include <fstream>
@@ -20,6 +18,7 @@
 #include "base/spawn.h"
 #include "sandbox/keeper.h"
 #include "sandbox/seccomp_policy.h"
+#include "tests/support/run.h"
 #include "zygote/wire.h"
 #include "zygote/zygote.h"
 
@@ -50,15 +49,7 @@ class SealTest : public testing::Test {
 
   template <class T>
   T run(boost::asio::awaitable<T> coroutine) {
-    std::optional<T> value;
-    auto keep = [](boost::asio::awaitable<T> inner,
-                   std::optional<T>& out) -> boost::asio::awaitable<void> {
-      out.emplace(co_await std::move(inner));
-    };
-    boost::asio::co_spawn(loop_, keep(std::move(coroutine), value), boost::asio::detached);
-    loop_.restart();
-    while (!value) loop_.run_one();
-    return std::move(*value);
+    return test_support::run(loop_, std::move(coroutine));
   }
 
   void write_module(const std::string& name, const std::string& source) {

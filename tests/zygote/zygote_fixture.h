@@ -6,8 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <filesystem>
 #include <fstream>
@@ -24,24 +22,13 @@
 #include "sandbox/keeper.h"
 #include "sandbox/seccomp_policy.h"
 #include "sandbox/verify.h"
+#include "tests/support/run.h"
 #include "zygote/wire.h"
 #include "zygote/zygote.h"
 
 namespace sock::zygote {
 
-/// Runs a coroutine to its end and returns its value.
-template <class T>
-T run(boost::asio::io_context& loop, boost::asio::awaitable<T> coroutine) {
-  std::optional<T> value;
-  auto keep = [](boost::asio::awaitable<T> inner,
-                 std::optional<T>& out) -> boost::asio::awaitable<void> {
-    out.emplace(co_await std::move(inner));
-  };
-  boost::asio::co_spawn(loop, keep(std::move(coroutine), value), boost::asio::detached);
-  loop.restart();
-  while (!value) loop.run_one();
-  return std::move(*value);
-}
+using test_support::run;
 
 /// Real zygotes below a real keeper, and calls of clones in sandboxes.
 class ZygoteTest : public testing::Test {
