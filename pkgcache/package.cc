@@ -29,6 +29,10 @@ bool is_valid_name(std::string_view name) {
   return std::ranges::all_of(name, [](char c) { return is_alnum(c) || is_separator(c); });
 }
 
+bool is_digest(std::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 bool is_subset(std::span<const Package> inner, std::span<const Package> outer) {
   return std::ranges::includes(outer, inner);
 }

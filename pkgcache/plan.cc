@@ -79,7 +79,7 @@ std::string zygote_id(std::span<const Package> packages) {
   std::string names;
   std::size_t left_out = 0;
   for (const Package& package : packages) {
-    hash.add(package.to_string());
+    hash.add(package.key());
     hash.add("\n");
     if (left_out > 0 || names.size() + 1 + package.name.size() > kMostNames) {
       ++left_out;

@@ -39,7 +39,13 @@ void read_packages(OptionReader& reader, std::vector<pkgcache::Package>& out) {
     if (name == nullptr || !name->is_string() || version == nullptr || !version->is_string()) {
       return reader.refuse("packages", "each must have a name and a version");
     }
-    out.push_back({std::string(name->get_string()), std::string(version->get_string())});
+    const boost::json::value* digest = object->if_contains("digest");
+    if (digest != nullptr && (!digest->is_string() || !pkgcache::is_digest(digest->get_string()))) {
+      return reader.refuse("packages", "a digest is not a sha256");
+    }
+    out.push_back({.name = std::string(name->get_string()),
+                   .version = std::string(version->get_string()),
+                   .digest = digest ? std::string(digest->get_string()) : ""});
     if (out.back().version.empty() || out.back().name.empty() ||
         pkgcache::normalise_name(out.back().name) != out.back().name) {
       return reader.refuse("packages", "a name is not normalised, or a version is empty");
@@ -59,10 +65,6 @@ void read_environment(OptionReader& reader, std::map<std::string, std::string>& 
   }
 }
 
-bool is_digest(std::string_view text) {
-  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
 std::unexpected<Error> invalid(std::string message) {
   return fail(Code::kInvalid, "function.json", std::move(message));
 }
@@ -73,7 +75,9 @@ boost::json::object to_json(const Function& function) {
   const FunctionSpec& spec = function.spec;
   boost::json::array packages;
   for (const pkgcache::Package& package : spec.packages) {
-    packages.push_back({{"name", package.name}, {"version", package.version}});
+    boost::json::object item{{"name", package.name}, {"version", package.version}};
+    if (!package.digest.empty()) item["digest"] = package.digest;
+    packages.push_back(std::move(item));
   }
   boost::json::object environment;
   for (const auto& [name, value] : spec.environment) environment.emplace(name, value);
@@ -132,7 +136,7 @@ Result<Function> from_json(const boost::json::object& object, std::filesystem::p
   function.deployed_at = static_cast<std::int64_t>(deployed_at);
   if (!is_function_name(spec.name)) return invalid("\"name\" is not a function's name");
   if (!is_handler(spec.handler)) return invalid("\"handler\" is not module.function");
-  if (!is_digest(function.sha256)) return invalid("\"sha256\" is not a digest");
+  if (!pkgcache::is_digest(function.sha256)) return invalid("\"sha256\" is not a digest");
   // What this function would be written as is what was read: no key missing, none unknown, and the
   // derived forms agree.
   const boost::json::object expected = to_json(function);
