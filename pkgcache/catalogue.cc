@@ -164,9 +164,9 @@ const Entry* Catalogue::find(std::string_view name) const {
 
 Result<std::vector<Package>> Catalogue::resolve(
     const std::vector<Requirement>& requirements) const {
-  const auto look_up = [&](const std::string& name) -> std::expected<Candidate, std::string> {
+  const auto look_up = [&](const std::string& name) -> std::expected<Choice, std::string> {
     const Entry* const entry = find(name);
-    if (entry != nullptr) return Candidate{&entry->package, &entry->version, entry->dependencies};
+    if (entry != nullptr) return Choice{&entry->package, &entry->version, entry->dependencies};
     const auto problem = std::ranges::find(problems_, name, &Problem::package);
     if (problem == problems_.end()) {
       return std::unexpected("'" + name +

@@ -18,7 +18,7 @@ std::string at_line(const Requirement& requirement) {
 }
 
 Result<std::vector<Package>> closure_of(const std::vector<Requirement>& requirements,
-                                        const CandidateSource& source) {
+                                        const ChoiceSource& source) {
   struct Step {
     const Requirement* requirement;
     std::optional<std::size_t> parent;  ///< index of the step that asked for it

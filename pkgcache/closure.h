@@ -15,17 +15,17 @@
 namespace sock::pkgcache {
 
 /// The one version of a package that there is to choose. Refers to what its owner keeps.
-struct Candidate {
+struct Choice {
   const Package* package;
   const Version* version;
   std::span<const ConditionalRequirement> dependencies;
 };
 
-/// Where candidates come from.
-struct CandidateSource {
+/// Where choices come from.
+struct ChoiceSource {
   /// By normalised name; else why there is none, for the person who deploys.
-  std::function<std::expected<Candidate, std::string>(const std::string& name)> find;
-  /// Goes before a candidate that does not satisfy: "this host has".
+  std::function<std::expected<Choice, std::string>(const std::string& name)> find;
+  /// Goes before a choice that does not satisfy: "this host has".
   std::string_view presence;
 };
 
@@ -36,9 +36,9 @@ struct CandidateSource {
 /// Extras are followed where asked for; an extra that a package does not have adds nothing, as with
 /// pip.
 ///
-/// kInvalid when there is no candidate or it does not satisfy, naming the line and, for an indirect
+/// kInvalid when there is no choice or it does not satisfy, naming the line and, for an indirect
 /// one, the chain that leads there.
 [[nodiscard]] Result<std::vector<Package>> closure_of(const std::vector<Requirement>& requirements,
-                                                      const CandidateSource& source);
+                                                      const ChoiceSource& source);
 
 }  // namespace sock::pkgcache

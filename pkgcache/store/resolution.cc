@@ -70,10 +70,10 @@ std::vector<Package> Resolution::packages() const {
 
 Result<> check_resolution(const Resolution& resolution,
                           const std::vector<Requirement>& requirements) {
-  const auto look_up = [&](const std::string& name) -> std::expected<Candidate, std::string> {
+  const auto look_up = [&](const std::string& name) -> std::expected<Choice, std::string> {
     const ResolvedWheel* const wheel = find_wheel(resolution, name);
     if (wheel == nullptr) return std::unexpected("pip chose no wheel of '" + name + "'");
-    return Candidate{&wheel->package, &wheel->version, wheel->dependencies};
+    return Choice{&wheel->package, &wheel->version, wheel->dependencies};
   };
   const auto closure = closure_of(requirements, {.find = look_up, .presence = "pip chose"});
   if (!closure) return std::unexpected(closure.error());
