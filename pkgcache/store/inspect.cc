@@ -29,7 +29,7 @@ std::unexpected<Error> invalid(const Package& package, std::string_view why) {
 
 /// Counts, checks and normalises, entry by entry.
 Result<TreeSize> settle_files(const fs::path& tree, const Package& claimed,
-                              const TreeLimits& limits) {
+                              const PackageLimits& limits) {
   TreeSize size;
   std::uint64_t entries = 0;
   auto walked =
@@ -109,7 +109,7 @@ Result<> check_identity(const Package& package) {
 }
 
 Result<StoredPackage> inspect_tree(const fs::path& tree, const Package& claimed,
-                                   const TreeLimits& limits) {
+                                   const PackageLimits& limits) {
   // First, so that nothing below can meet a link or a FIFO.
   const auto size = settle_files(tree, claimed, limits);
   if (!size) return std::unexpected(size.error());

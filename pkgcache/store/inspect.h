@@ -19,6 +19,7 @@ namespace sock::pkgcache {
 /// Errors: those of Store::admit that concern the tree. `wheel` and `installed_at` of the result
 /// are the caller's to fill in; `entry.metadata` is inside `tree`.
 [[nodiscard]] Result<StoredPackage> inspect_tree(const std::filesystem::path& tree,
-                                                 const Package& claimed, const TreeLimits& limits);
+                                                 const Package& claimed,
+                                                 const PackageLimits& limits);
 
 }  // namespace sock::pkgcache

@@ -107,12 +107,12 @@ Pin::~Pin() {
   for (const auto& package : packages_) --shelf_->slots.at(package->package().digest).pins;
 }
 
-Store::Store(fs::path folder, const TreeLimits& limits)
+Store::Store(fs::path folder, const PackageLimits& limits)
     : folder_(std::move(folder)), limits_(limits), shelf_(std::make_shared<Pin::Shelf>()) {}
 
 Store::~Store() = default;
 
-Result<Store::Opened> Store::open(const fs::path& folder, const TreeLimits& limits) {
+Result<Store::Opened> Store::open(const fs::path& folder, const PackageLimits& limits) {
   std::error_code error;
   const fs::path root = fs::absolute(folder, error).lexically_normal();
   if (!error) fs::create_directories(root, error);

@@ -102,14 +102,14 @@ class Store {
   /// without a folder, and packages whose files are not as many or as large as recorded. The caller
   /// has the state directory to itself (one store at a time).
   [[nodiscard]] static Result<Opened> open(const std::filesystem::path& folder,
-                                           const TreeLimits& limits = {});
+                                           const PackageLimits& limits = {});
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
   ~Store();
 
   /// packages/, to be mounted at kPackagesMount.
   [[nodiscard]] std::filesystem::path packages() const { return folder_ / "packages"; }
-  [[nodiscard]] const TreeLimits& limits() const { return limits_; }
+  [[nodiscard]] const PackageLimits& limits() const { return limits_; }
 
   /// Null when it is not here; always for a package without a digest.
   [[nodiscard]] std::shared_ptr<const StoredPackage> find(const Package& package) const;
@@ -143,7 +143,7 @@ class Store {
                                              std::chrono::steady_clock::time_point now);
 
  private:
-  Store(std::filesystem::path folder, const TreeLimits& limits);
+  Store(std::filesystem::path folder, const PackageLimits& limits);
 
   [[nodiscard]] Result<> place(const Staging& staged, const StoredPackage& package) const;
   [[nodiscard]] bool remove(const Package& package) const;
@@ -151,7 +151,7 @@ class Store {
   [[nodiscard]] std::filesystem::path record_of(const Package& package) const;
 
   const std::filesystem::path folder_;
-  const TreeLimits limits_;
+  const PackageLimits limits_;
   const std::shared_ptr<Pin::Shelf> shelf_;  ///< the packages and who pins them
   std::mutex change_mutex_;                  ///< one admission or removal at a time
 };

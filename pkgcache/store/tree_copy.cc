@@ -37,7 +37,7 @@ Fd grasp(int folder, const char* name) {
 
 class Copy {
  public:
-  explicit Copy(const TreeLimits& limits) : limits_(limits), buffer_(kBuffer) {}
+  explicit Copy(const PackageLimits& limits) : limits_(limits), buffer_(kBuffer) {}
 
   Result<TreeSize> run(int source, int target) {
     if (auto copied = copy_folder(source, target, 0); !copied) {
@@ -163,7 +163,7 @@ class Copy {
     return {};
   }
 
-  const TreeLimits& limits_;
+  const PackageLimits& limits_;
   std::vector<char> buffer_;
   std::string path_;  ///< of the entry at hand, for messages
   std::uint64_t entries_ = 0;
@@ -173,7 +173,7 @@ class Copy {
 }  // namespace
 
 Result<TreeSize> copy_tree(int source, const std::filesystem::path& target,
-                           const TreeLimits& limits) {
+                           const PackageLimits& limits) {
   const auto folder = open_fd(AT_FDCWD, target.native(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!folder) return std::unexpected(folder.error());
   return Copy(limits).run(source, folder->get());

@@ -9,7 +9,7 @@
 namespace sock::pkgcache {
 
 /// What the files of one package may amount to.
-struct TreeLimits {
+struct PackageLimits {
   std::uint64_t entries = 100'000;   ///< files and folders
   std::uint64_t bytes = 2ULL << 30;  ///< of the files' content
   unsigned depth = 64;               ///< folders inside each other
@@ -30,6 +30,6 @@ struct TreeLimits {
 ///
 /// Blocks on the disk; how long is bounded by the limits. Thread safe.
 [[nodiscard]] Result<TreeSize> copy_tree(int source, const std::filesystem::path& target,
-                                         const TreeLimits& limits = {});
+                                         const PackageLimits& limits = {});
 
 }  // namespace sock::pkgcache

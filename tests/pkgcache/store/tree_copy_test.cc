@@ -62,7 +62,7 @@ class TreeCopyTest : public testing::Test {
   TemporaryFolder folder_;
   const fs::path source_ = folder_.path() / "source";
   const fs::path target_ = folder_.path() / "target";
-  TreeLimits limits_;
+  PackageLimits limits_;
 };
 
 TEST_F(TreeCopyTest, FilesAndFoldersAreCopied) {
