@@ -18,6 +18,8 @@ struct Requirement {
   SpecifierSet specifiers;
   std::size_t line = 0;  ///< in requirements.txt, from 1; 0 when it comes from elsewhere
   std::string text;      ///< as written, without comment, options and surrounding white space
+  /// sha256 of the wheels that may be taken, lower case, sorted, each once; empty: any wheel.
+  std::vector<std::string> hashes = {};
 };
 
 /// A requirement that holds only where its marker does.
@@ -31,12 +33,20 @@ struct ConditionalRequirement {
 [[nodiscard]] Result<ConditionalRequirement> parse_requirement(std::string_view text);
 
 /// Reads a requirements.txt. Lines whose marker does not hold for the target interpreter are
-/// left out; `--hash=` options are accepted and have no effect, since packages come from the
-/// host and are not downloaded.
+/// left out. As with pip, one `--hash=sha256:…` puts the whole file into hash-checking mode: then
+/// every line must have one and name its exact version ("==").
 ///
 /// kInvalid, naming the line, its text and what to do: every other option, URLs, VCS references,
-/// paths, and what is not a requirement. Also refused: more than 256 KiB, more than 1,000 lines,
-/// NUL bytes, and text that is not UTF-8.
+/// paths, what is not a requirement, and lines that hash-checking mode does not allow. Also
+/// refused: more than 256 KiB, more than 1,000 lines, NUL bytes, and text that is not UTF-8.
 [[nodiscard]] Result<std::vector<Requirement>> parse_requirements(std::string_view text);
+
+/// True in hash-checking mode: only wheels have digests, so what the host itself has cannot satisfy
+/// these requirements.
+[[nodiscard]] bool needs_wheels(const std::vector<Requirement>& requirements);
+
+/// The requirements as a requirements.txt for pip, each on the line that it had, so that pip reads
+/// nothing but what was understood here and its messages name the right lines.
+[[nodiscard]] std::string to_requirements_text(const std::vector<Requirement>& requirements);
 
 }  // namespace sock::pkgcache

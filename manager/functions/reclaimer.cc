@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "manager/functions/tree.h"
+#include "base/tree.h"
 
 namespace sock::manager {
 

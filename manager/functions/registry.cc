@@ -13,12 +13,12 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "base/tree.h"
 #include "manager/functions/function_json.h"
 #include "manager/functions/function_options.h"
 #include "manager/functions/handler.h"
 #include "manager/functions/reclaimer.h"
 #include "manager/functions/registry_files.h"
-#include "manager/functions/tree.h"
 #include "manager/settings/units.h"
 
 namespace sock::manager {

@@ -13,9 +13,9 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "base/tree.h"
 #include "manager/functions/function_json.h"
 #include "manager/functions/function_options.h"
-#include "manager/functions/tree.h"
 
 namespace sock::manager {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-namespace sock::manager {
+namespace sock {
 
 struct TreeSize {
   std::uint64_t files = 0;
@@ -13,7 +13,7 @@ struct TreeSize {
 };
 
 /// Counts the regular files beneath a folder. kInvalid when it holds anything but files and
-/// folders, or is nested too deeply to have been unpacked here. Symbolic links are not followed.
+/// folders, or is nested more than 300 folders deep. Symbolic links are not followed.
 [[nodiscard]] Result<TreeSize> measure_tree(const std::filesystem::path& folder);
 
 /// Makes every file and folder of the tree durable (fsync(2), or syncfs(2) when they are many).
@@ -22,4 +22,4 @@ struct TreeSize {
 /// Removes the tree, which may be missing. Symbolic links are removed, not followed.
 [[nodiscard]] Result<> remove_tree(const std::filesystem::path& folder);
 
-}  // namespace sock::manager
+}  // namespace sock

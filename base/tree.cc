@@ -1,4 +1,4 @@
-#include "manager/functions/tree.h"
+#include "base/tree.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,10 +15,10 @@
 #include "base/file.h"
 #include "base/text.h"
 
-namespace sock::manager {
+namespace sock {
 namespace {
 
-// Each level holds a descriptor; bundles are never allowed to be deeper ([deploy] depth).
+// Each level holds a descriptor; nothing that is stored may be deeper ([deploy] depth).
 constexpr int kMaxDepth = 300;
 
 // One journal commit a file is dear; above this many, one syncfs is cheaper even though it also
@@ -113,4 +113,4 @@ Result<> remove_tree(const std::filesystem::path& folder) {
   return {};
 }
 
-}  // namespace sock::manager
+}  // namespace sock
