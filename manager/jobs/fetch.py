@@ -5,7 +5,8 @@ Event: {"requirements": text of a requirements.txt, "require_hashes": bool, "whe
 "extra_options": [of `pip install`], "have": [sha256 of wheels that need not be downloaded]}.
 
 Answer: {"report": pip's installation report (version "1"; of the metadata only what is used),
-"wheels": [names of the files in /tmp/wheels]} or {"stage": where it failed, "error": what pip said}.
+"wheels": [names of the files in /tmp/wheels]} or {"stage": where it failed, "error": what pip said on
+its standard error, "output": on its standard output}.
 What was built from source is reported as the wheel that came of it.
 """
 
@@ -30,9 +31,10 @@ os.environ["SOURCE_DATE_EPOCH"] = "315532800"
 class Refused(Exception):
     """pip did not do what it was asked to."""
 
-    def __init__(self, stage, error):
+    def __init__(self, stage, error, output):
         super().__init__(error)
         self.stage = stage
+        self.output = output
 
 
 class Tee:
@@ -59,18 +61,18 @@ def pip(stage, *arguments):
     from pip._internal.cli.main import main
 
     print(f"{stage}: pip {arguments[0]}", flush=True)
-    stderr = sys.stderr
-    sys.stderr = Tee(stderr)
+    streams = sys.stdout, sys.stderr
+    output, errors = sys.stdout, sys.stderr = Tee(sys.stdout), Tee(sys.stderr)
     try:
         status = main([
             "--isolated", "--disable-pip-version-check", "--no-input", "--no-color",
             "--cache-dir", "/tmp/cache", "--timeout", "15", "--retries", "2", *arguments])
-        if status != 0:
-            raise Refused(stage, sys.stderr.text.strip() or f"pip ended with status {status}")
     except SystemExit as error:
-        raise Refused(stage, sys.stderr.text.strip() or f"pip ended with {error.code}") from None
+        status = error.code
     finally:
-        sys.stderr = stderr
+        sys.stdout, sys.stderr = streams
+    if status != 0:
+        raise Refused(stage, errors.text.strip() or f"pip ended with {status}", output.text)
 
 
 def report_yanked():
@@ -197,7 +199,7 @@ def handler(event, context):
             entry["download_info"]["archive_info"] = {"hash": f"sha256={digest}"}
             wheels.append(name)
     except Refused as refused:
-        return {"stage": refused.stage, "error": str(refused)}
+        return {"stage": refused.stage, "error": str(refused), "output": refused.output}
     except OSError as error:
-        return {"stage": "download", "error": f"ERROR: {error}"}
+        return {"stage": "download", "error": f"ERROR: {error}", "output": ""}
     return {"report": report, "wheels": wheels}

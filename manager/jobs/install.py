@@ -69,18 +69,19 @@ def check(wheel, event):
 def pip_install(path, target):
     from pip._internal.cli.main import main
 
-    stderr, sys.stderr = sys.stderr, Tail()
+    stderr = sys.stderr
+    errors = sys.stderr = Tail()
     try:
         status = main([
             "--isolated", "--disable-pip-version-check", "--no-input", "--no-color", "--no-cache-dir",
             "install", "--no-deps", "--no-index", "--no-compile", "--no-warn-script-location",
             "--progress-bar", "off", "--target", target, path])
-        if status != 0:
-            raise Refused(sys.stderr.text.strip() or f"pip ended with status {status}")
     except SystemExit as error:
-        raise Refused(sys.stderr.text.strip() or f"pip ended with {error.code}") from None
+        status = error.code
     finally:
         sys.stderr = stderr
+    if status != 0:
+        raise Refused(errors.text.strip() or f"pip ended with {status}")
 
 
 def tidy(target, entries):

@@ -1,18 +1,18 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/async_mutex.h"
 #include "base/worker.h"
 #include "manager/jobs/job_runner.h"
-#include "pkgcache/package.h"
-
-namespace sock::pkgcache {
-class Store;
-}
+#include "pkgcache/requirement.h"
+#include "pkgcache/store/resolution.h"
+#include "pkgcache/store/store.h"
 
 namespace sock::manager {
 
@@ -21,35 +21,67 @@ namespace sock::manager {
 struct InstallerOptions {
   std::vector<std::filesystem::path> find_links;  ///< host folders of wheels; at most 4
   std::string index_url;                          ///< empty: none, and then no network either
-  std::vector<std::string> extra_index_urls;
-  std::vector<std::string> extra_options;  ///< of pip, for resolving: trusted as they are
-  /// Builds what there is no wheel of. Its build code runs where the downloads are.
+  std::vector<std::string> extra_index_urls;      ///< asked as well, where there is an index_url
+  std::vector<std::string> extra_options;  ///< of `pip install`, for choosing: trusted as they are
+  /// Builds what there is no wheel of. Its build code runs where the downloads are, and with their
+  /// network. Requirements with hashes still get wheels alone.
   bool allow_sdists = false;
   netns::Egress egress;  ///< of jobs that ask an index
   sandbox::Limits limits = kJobLimits;
   Millis timeout{300'000};  ///< of each job
 };
 
-/// Finds the packages that requirements.txt files ask for and puts them into the store: pip chooses
-/// and downloads in one sandbox, installs in another, and what comes out is admitted by the store
-/// as the hostile input it is. On the event loop; not thread safe. What it is given must outlive
-/// its work.
+/// What a requirements.txt comes to.
+struct Installed {
+  std::vector<pkgcache::Package> packages;  ///< sorted by name, dependencies included
+  std::shared_ptr<const pkgcache::Pin> pin;
+};
+
+/// Finds the packages that requirements ask for and puts them into the store: pip chooses and
+/// downloads in one sandbox, installs in others, and what comes out is admitted by the store as the
+/// hostile input it is. On the event loop; not thread safe. What it is given must outlive its work.
 class Installer {
  public:
+  /// Empties `work_folder`, for what is between two sandboxes. `disk` copies for as long as
+  /// seconds.
+  [[nodiscard]] static Result<std::unique_ptr<Installer>> create(InstallerOptions options,
+                                                                 std::filesystem::path work_folder,
+                                                                 JobRunner& jobs,
+                                                                 pkgcache::Store& store,
+                                                                 Worker& disk);
+
+  /// Whether there is anywhere to look.
+  [[nodiscard]] bool configured() const {
+    return !options_.find_links.empty() || !options_.index_url.empty();
+  }
+
+  /// The packages for these requirements, all of them in the store. One at a time, in turn; whoever
+  /// asks for what was just installed waits for no download and no install.
+  ///
+  /// kInvalid, in words for the deployer, when there are none or they are no good; the codes of
+  /// JobRunner::run() when a job fails. Nothing of a package that failed is left.
+  [[nodiscard]] boost::asio::awaitable<Result<Installed>> ensure(
+      std::vector<pkgcache::Requirement> requirements);
+
+ private:
+  using Wheels = std::vector<pkgcache::ResolvedWheel>;
+
   Installer(InstallerOptions options, std::filesystem::path work_folder, JobRunner& jobs,
             pkgcache::Store& store, Worker& disk);
 
-  /// Whether there is anywhere to look.
-  [[nodiscard]] bool configured() const;
+  [[nodiscard]] std::filesystem::path wheels_folder() const { return work_folder_ / "wheels"; }
+  [[nodiscard]] Result<> clear() const;
+  [[nodiscard]] Job fetch_job(const std::vector<pkgcache::Requirement>& requirements) const;
+  [[nodiscard]] Job install_job(const Wheels& wheels) const;
+  [[nodiscard]] boost::asio::awaitable<Result<Installed>> obtain(
+      std::vector<pkgcache::Requirement> requirements);
+  [[nodiscard]] boost::asio::awaitable<Result<pkgcache::Resolution>> fetch(
+      const std::vector<pkgcache::Requirement>& requirements);
+  [[nodiscard]] boost::asio::awaitable<Result<>> install(Wheels wheels);
+  [[nodiscard]] Result<> take_wheels(int tmp) const;
+  [[nodiscard]] Result<Wheels> missing(const pkgcache::Resolution& resolution) const;
+  [[nodiscard]] Result<> admit(const Wheels& wheels, const boost::json::object& answer, int tmp);
 
-  /// The exact packages for this requirements.txt, dependencies included, sorted by name and all of
-  /// them in the store. One at a time; who asks for what was just installed waits for no install.
-  ///
-  /// kInvalid, in words for the deployer, when pip finds none or the packages are no good.
-  [[nodiscard]] boost::asio::awaitable<Result<std::vector<pkgcache::Package>>> ensure(
-      std::string requirements);
-
- private:
   InstallerOptions options_;
   std::filesystem::path work_folder_;
   JobRunner& jobs_;

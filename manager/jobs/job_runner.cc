@@ -204,7 +204,6 @@ asio::awaitable<Result<JobAnswer>> JobRunner::run(Job job, Collect collect,
     error = Error{record.error->code, "", 0, record.error->message};
   }
   if (error.code == Code::kOom) error.message += "; what is in /tmp counts";
-  error.message = error.step.empty() ? error.message : error.describe();
   error.step = step;
   co_return std::unexpected(std::move(error));
 }
