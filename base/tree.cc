@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,11 +28,8 @@ struct CloseFolder {
   void operator()(DIR* folder) const { ::closedir(folder); }
 };
 
-/// Called with each file's folder and name, and with each folder and "." after its contents.
-using Visitor = std::function<Result<>(int folder, const char* name, const struct stat& status)>;
-
 // By descriptors throughout: a path may be longer than PATH_MAX once the state folder is in front.
-Result<> walk(Fd fd, int depth, const Visitor& visit) {
+Result<> walk(Fd fd, int depth, const TreeVisitor& visit) {
   if (depth > kMaxDepth) return fail(Code::kInvalid, "walk", "folders are nested too deeply");
   const std::unique_ptr<DIR, CloseFolder> folder(::fdopendir(fd.get()));
   if (!folder) return fail_errno("walk", "fdopendir");
@@ -65,12 +61,6 @@ Result<> walk(Fd fd, int depth, const Visitor& visit) {
   return visit(descriptor, ".", status);
 }
 
-Result<> walk(const std::filesystem::path& folder, const Visitor& visit) {
-  auto fd = open_fd(AT_FDCWD, folder.native(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (!fd) return std::unexpected(fd.error());
-  return walk(std::move(*fd), 0, visit);
-}
-
 Result<> sync_one(int folder, const char* name) {
   const auto fd = open_fd(folder, name, O_RDONLY | O_NOFOLLOW);
   if (!fd) return std::unexpected(fd.error());
@@ -80,9 +70,15 @@ Result<> sync_one(int folder, const char* name) {
 
 }  // namespace
 
+Result<> walk_tree(const std::filesystem::path& folder, const TreeVisitor& visit) {
+  auto fd = open_fd(AT_FDCWD, folder.native(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!fd) return std::unexpected(fd.error());
+  return walk(std::move(*fd), 0, visit);
+}
+
 Result<TreeSize> measure_tree(const std::filesystem::path& folder) {
   TreeSize size;
-  auto walked = walk(folder, [&](int, const char*, const struct stat& status) -> Result<> {
+  auto walked = walk_tree(folder, [&](int, const char*, const struct stat& status) -> Result<> {
     if (S_ISDIR(status.st_mode)) return {};
     ++size.files;
     size.bytes += static_cast<std::uint64_t>(status.st_size);
@@ -96,7 +92,7 @@ Result<> sync_tree(const std::filesystem::path& folder) {
   const auto size = measure_tree(folder);
   if (!size) return std::unexpected(size.error());
   if (size->files <= kSyncOneByOne) {
-    return walk(folder, [](int parent, const char* name, const struct stat&) {
+    return walk_tree(folder, [](int parent, const char* name, const struct stat&) {
       return sync_one(parent, name);
     });
   }

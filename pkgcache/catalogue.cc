@@ -1,11 +1,12 @@
 #include "pkgcache/catalogue.h"
 
 #include <algorithm>
-#include <optional>
+#include <expected>
 #include <set>
 #include <system_error>
 #include <utility>
 
+#include "pkgcache/closure.h"
 #include "pkgcache/debian.h"
 #include "pkgcache/text.h"
 
@@ -163,57 +164,18 @@ const Entry* Catalogue::find(std::string_view name) const {
 
 Result<std::vector<Package>> Catalogue::resolve(
     const std::vector<Requirement>& requirements) const {
-  struct Step {
-    const Requirement* requirement;
-    std::optional<std::size_t> parent;  ///< index of the step that asked for it
+  const auto look_up = [&](const std::string& name) -> std::expected<Candidate, std::string> {
+    const Entry* const entry = find(name);
+    if (entry != nullptr) return Candidate{&entry->package, &entry->version, entry->dependencies};
+    const auto problem = std::ranges::find(problems_, name, &Problem::package);
+    if (problem == problems_.end()) {
+      return std::unexpected("'" + name +
+                             "' is not available; available packages: sockctl packages");
+    }
+    return std::unexpected("'" + name + "' is installed but cannot be used: " +
+                           problem->path.string() + ": " + problem->reason);
   };
-  std::vector<Step> steps;
-  steps.reserve(requirements.size());
-  for (const Requirement& requirement : requirements) steps.push_back({&requirement, {}});
-
-  const auto refuse = [&](std::size_t index, const std::string& why) {
-    std::string chain(printable(steps[index].requirement->text));
-    const bool direct = !steps[index].parent;
-    while (steps[index].parent) {
-      index = *steps[index].parent;
-      chain.insert(0, steps[index].requirement->name + " → ");
-    }
-    const Requirement& origin = *steps[index].requirement;
-    std::string message;
-    if (origin.line > 0) message = "requirements.txt line " + std::to_string(origin.line) + ": ";
-    message += printable(origin.text) + ": ";
-    if (!direct) message += "needs " + chain + ": ";
-    return invalid(message + why);
-  };
-
-  std::set<Package> closure;
-  std::set<std::pair<std::string, std::string>> expanded;  // package and extra, "" for none
-  for (std::size_t index = 0; index < steps.size(); ++index) {
-    const Requirement& wanted = *steps[index].requirement;
-    const Entry* const entry = find(wanted.name);
-    if (entry == nullptr) {
-      const auto problem = std::ranges::find(problems_, wanted.name, &Problem::package);
-      if (problem == problems_.end()) {
-        return refuse(
-            index, "'" + wanted.name + "' is not available; available packages: sockctl packages");
-      }
-      return refuse(index, "'" + wanted.name + "' is installed but cannot be used: " +
-                               problem->path.string() + ": " + problem->reason);
-    }
-    if (!wanted.specifiers.contains(entry->version)) {
-      return refuse(index, "this host has " + wanted.name + " " + entry->package.version);
-    }
-    closure.insert(entry->package);
-    std::vector<std::string> extras = {""};
-    extras.insert(extras.end(), wanted.extras.begin(), wanted.extras.end());
-    for (const std::string& extra : extras) {
-      if (!expanded.emplace(wanted.name, extra).second) continue;
-      for (const auto& [requirement, marker] : entry->dependencies) {
-        if (marker.evaluate(extra)) steps.push_back({&requirement, index});
-      }
-    }
-  }
-  return std::vector<Package>(closure.begin(), closure.end());
+  return closure_of(requirements, {.find = look_up, .presence = "this host has"});
 }
 
 std::vector<std::string> Catalogue::modules_of(const std::vector<Package>& packages) const {

@@ -117,27 +117,6 @@ Result<std::vector<std::string>> parse_requires(std::string_view text) {
   return out;
 }
 
-Result<std::vector<ConditionalRequirement>> parse_dependencies(
-    const std::vector<std::string>& lines, std::vector<std::string>& skipped) {
-  std::vector<ConditionalRequirement> out;
-  for (const std::string& line : lines) {
-    auto parsed = parse_requirement(line);
-    if (parsed) {
-      out.push_back(std::move(*parsed));
-      continue;
-    }
-    const std::string why = "requirement '" + printable(line) + "': " + parsed.error().message;
-    // The marker may be readable where the rest is not.
-    const std::size_t semicolon = line.find(';');
-    const auto marker = semicolon == std::string::npos
-                            ? Result<Marker>(Marker())
-                            : Marker::parse(std::string_view(line).substr(semicolon + 1));
-    if (!marker || !marker->mentions_extra() || marker->evaluate()) return invalid(why);
-    skipped.push_back(why);
-  }
-  return out;
-}
-
 /// The first component of each importable file that a wheel's RECORD or an egg's
 /// installed-files.txt lists. Whatever is not an importable name falls out later.
 ModuleNames modules_from_list(std::string_view text, bool csv) {
@@ -202,6 +181,27 @@ std::vector<std::string> Entry::needs() const {
   std::ranges::sort(out);
   const auto repeated = std::ranges::unique(out);
   out.erase(repeated.begin(), repeated.end());
+  return out;
+}
+
+Result<std::vector<ConditionalRequirement>> parse_dependencies(
+    const std::vector<std::string>& lines, std::vector<std::string>& skipped) {
+  std::vector<ConditionalRequirement> out;
+  for (const std::string& line : lines) {
+    auto parsed = parse_requirement(line);
+    if (parsed) {
+      out.push_back(std::move(*parsed));
+      continue;
+    }
+    const std::string why = "requirement '" + printable(line) + "': " + parsed.error().message;
+    // The marker may be readable where the rest is not.
+    const std::size_t semicolon = line.find(';');
+    const auto marker = semicolon == std::string::npos
+                            ? Result<Marker>(Marker())
+                            : Marker::parse(std::string_view(line).substr(semicolon + 1));
+    if (!marker || !marker->mentions_extra() || marker->evaluate()) return invalid(why);
+    skipped.push_back(why);
+  }
   return out;
 }
 

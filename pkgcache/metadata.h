@@ -30,6 +30,11 @@ struct Entry {
 /// Names that can be imported from one folder: packages, modules, extension modules.
 using ModuleNames = std::set<std::string, std::less<>>;
 
+/// The values of Requires-Dist. kInvalid when one cannot be read, unless it belongs to an extra:
+/// then it is left out and described in `skipped`.
+[[nodiscard]] Result<std::vector<ConditionalRequirement>> parse_dependencies(
+    const std::vector<std::string>& lines, std::vector<std::string>& skipped);
+
 /// Reads a *.dist-info folder, or a *.egg-info folder or file (the Python Packaging Authority's
 /// "Recording installed projects" and setuptools' egg formats). `importable` are the names in
 /// the folder around it; only those become modules.

@@ -178,8 +178,9 @@ std::string_view refusal(std::string_view line) {
   return {};
 }
 
-/// Cuts the options off the end of a requirement; an error text for any other than --hash.
-std::string_view cut_options(std::string_view& line) {
+/// Cuts the options off the end of a requirement and keeps the digests of --hash; an error text for
+/// any other option.
+std::string_view cut_options(std::string_view& line, std::vector<std::string>& hashes) {
   std::size_t start = 0;
   while ((start = line.find("--", start)) != std::string_view::npos) {
     if (start > 0 && is_space(line[start - 1])) break;
@@ -198,9 +199,17 @@ std::string_view cut_options(std::string_view& line) {
     std::size_t end = 0;
     while (end < options.size() && !is_space(options[end])) ++end;
     const std::string_view value = options.substr(0, end);
-    if (!value.contains(':') || value.starts_with('-')) return "--hash wants ALGORITHM:DIGEST";
+    constexpr std::string_view kAlgorithm = "sha256:";
+    const std::string digest(value.substr(std::min(value.size(), kAlgorithm.size())));
+    if (!value.starts_with(kAlgorithm) || !is_digest(to_lower(digest))) {
+      return "--hash wants sha256: and 64 hexadecimal digits, as pip hash prints them";
+    }
+    hashes.push_back(to_lower(digest));
     options = trim(options.substr(end));
   }
+  std::ranges::sort(hashes);
+  const auto repeated = std::ranges::unique(hashes);
+  hashes.erase(repeated.begin(), repeated.end());
   return {};
 }
 
@@ -210,14 +219,32 @@ Result<std::optional<Requirement>> parse_line(std::size_t number, std::string_vi
   if (const std::string_view why = refusal(line); !why.empty()) {
     return invalid_line(number, whole, why);
   }
-  if (const std::string_view why = cut_options(line); !why.empty()) {
+  std::vector<std::string> hashes;
+  if (const std::string_view why = cut_options(line, hashes); !why.empty()) {
     return invalid_line(number, whole, why);
   }
   auto parsed = parse_requirement(line);
   if (!parsed) return invalid_line(number, whole, parsed.error().message);
   if (!parsed->marker.evaluate()) return std::nullopt;
   parsed->requirement.line = number;
+  parsed->requirement.hashes = std::move(hashes);
   return std::move(parsed->requirement);
+}
+
+/// pip's hash-checking mode: one line with a digest obliges all of them.
+Result<> check_hashes(const std::vector<Requirement>& requirements) {
+  if (!needs_wheels(requirements)) return {};
+  for (const Requirement& requirement : requirements) {
+    if (requirement.hashes.empty()) {
+      return invalid_line(requirement.line, requirement.text,
+                          "--hash is missing; when one line has it, all must");
+    }
+    if (!requirement.specifiers.pinned()) {
+      return invalid_line(requirement.line, requirement.text,
+                          "a line with --hash must name the exact version with '=='");
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -257,6 +284,31 @@ Result<std::vector<Requirement>> parse_requirements(std::string_view text) {
     auto requirement = parse_line(logical.number, line);
     if (!requirement) return std::unexpected(requirement.error());
     if (auto& applies = *requirement) out.push_back(std::move(*applies));
+  }
+  if (auto checked = check_hashes(out); !checked) return std::unexpected(checked.error());
+  return out;
+}
+
+bool needs_wheels(const std::vector<Requirement>& requirements) {
+  return std::ranges::any_of(requirements, [](const auto& each) { return !each.hashes.empty(); });
+}
+
+std::string to_requirements_text(const std::vector<Requirement>& requirements) {
+  std::string out;
+  std::size_t line = 1;
+  for (const Requirement& requirement : requirements) {
+    for (; line < requirement.line; ++line) out += '\n';
+    out += requirement.name;
+    std::string_view separator = "[";
+    for (const std::string& extra : requirement.extras) {
+      out.append(separator).append(extra);
+      separator = ",";
+    }
+    if (!requirement.extras.empty()) out += ']';
+    out += requirement.specifiers.to_string();
+    for (const std::string& digest : requirement.hashes) out += " --hash=sha256:" + digest;
+    out += '\n';
+    ++line;
   }
   return out;
 }

@@ -45,8 +45,9 @@ struct ConditionalRequirement {
 /// these requirements.
 [[nodiscard]] bool needs_wheels(const std::vector<Requirement>& requirements);
 
-/// The requirements as a requirements.txt for pip, each on the line that it had, so that pip reads
-/// nothing but what was understood here and its messages name the right lines.
+/// The requirements as a requirements.txt for pip, each on the line that it had (pip names lines),
+/// without markers. Written anew, so that pip reads nothing but what was understood here: it would
+/// end lines at characters that are ordinary in a marker, and expand variables.
 [[nodiscard]] std::string to_requirements_text(const std::vector<Requirement>& requirements);
 
 }  // namespace sock::pkgcache

@@ -39,8 +39,11 @@ Result<Specifier> Specifier::parse(std::string_view text) {
   std::string_view operand = trim(text.substr(kOperators.at(best).size()));
   out.text_ = operand;
   if (out.operator_ == Operator::kArbitrary) {
-    if (operand.empty() || operand.size() > 128 || std::ranges::any_of(operand, is_space)) {
-      return invalid(text, ": '===' wants one word after it");
+    const auto allowed = [](char c) {
+      return is_alnum(c) || std::string_view("._-+!").contains(c);
+    };
+    if (operand.empty() || operand.size() > 128 || !std::ranges::all_of(operand, allowed)) {
+      return invalid(text, ": '===' wants one word of letters, digits, '.', '_', '-', '+' and '!'");
     }
     return out;
   }

@@ -20,6 +20,11 @@ class Specifier {
   /// PEP's reluctance concerns the choice among candidates, and a host has only one.
   [[nodiscard]] bool contains(const Version& version) const;
 
+  /// True for "==" and "===" with a full version: no two releases satisfy it.
+  [[nodiscard]] bool pinned() const {
+    return !prefix_ && (operator_ == Operator::kEqual || operator_ == Operator::kArbitrary);
+  }
+
   /// Without white space, otherwise as written.
   [[nodiscard]] std::string to_string() const;
 
@@ -52,6 +57,8 @@ class SpecifierSet {
 
   [[nodiscard]] bool contains(const Version& version) const;
   [[nodiscard]] bool empty() const { return specifiers_.empty(); }
+  /// One specifier, and that names one version.
+  [[nodiscard]] bool pinned() const { return specifiers_.size() == 1 && specifiers_[0].pinned(); }
   /// E.g. ">=1.20,<2".
   [[nodiscard]] std::string to_string() const;
 

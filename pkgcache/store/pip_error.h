@@ -9,8 +9,8 @@
 namespace sock::pkgcache {
 
 /// One clear error out of what pip printed when it failed: which line of the requirements cannot be
-/// met and why, e.g. `requirements.txt line 3: "foo==9": there is no such version; there are 1.0,
-/// 2.0`. What is not recognised is quoted, pip's last error first.
+/// met and why, e.g. "requirements.txt line 3: foo==9: no wheel satisfies it; there are 1.0, 2.0".
+/// What is not recognised is quoted.
 ///
 /// `output` is pip's standard error and standard output, one after the other (the cause of a
 /// conflict is on the latter), hostile and of any length; the message is bounded.

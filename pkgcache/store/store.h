@@ -146,7 +146,9 @@ class Store {
   Store(std::filesystem::path folder, const TreeLimits& limits);
 
   [[nodiscard]] Result<> place(const Staging& staged, const StoredPackage& package) const;
-  [[nodiscard]] Result<> remove(const Package& package) const;
+  [[nodiscard]] bool remove(const Package& package) const;
+  [[nodiscard]] Result<> discard(const std::filesystem::path& folder) const;
+  [[nodiscard]] std::filesystem::path record_of(const Package& package) const;
 
   const std::filesystem::path folder_;
   const TreeLimits limits_;

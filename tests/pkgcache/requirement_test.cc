@@ -84,20 +84,67 @@ TEST(Requirements, MarkersThatDoNotHoldLeaveTheLineOut) {
   EXPECT_EQ(names(*parsed), (Names{"numpy"}));
 }
 
-TEST(Requirements, HashesAreTolerated) {
+const std::string kDigestA(64, 'a');
+const std::string kDigestB = "0123456789abcdef" + std::string(48, '0');
+
+TEST(Requirements, HashesAreKept) {
   const auto parsed = parse_requirements(
       "numpy==1.24.2 \\\n"
-      "    --hash=sha256:0123abcd \\\n"
-      "    --hash=sha256:4567cdef\n"
-      "six==1.16.0 ; python_version >= '3' --hash sha512:00 # generated\n");
+      "    --hash=sha256:" +
+      std::string(64, 'A') +
+      " \\\n"
+      "    --hash=sha256:" +
+      kDigestB +
+      "\n"
+      "six===1.16.0 ; python_version >= '3' --hash sha256:" +
+      kDigestA +
+      " # generated\n"
+      "tomli>=1 ; python_version < '3' # without a hash, but left out\n");
   ASSERT_TRUE(parsed) << parsed.error().message;
   EXPECT_EQ(names(*parsed), (Names{"numpy", "six"}));
   EXPECT_EQ((*parsed)[0].text, "numpy==1.24.2");
   EXPECT_EQ((*parsed)[0].specifiers.to_string(), "==1.24.2");
-  EXPECT_TRUE(error_of("six --hash=sha256").contains("--hash wants"));
-  EXPECT_TRUE(error_of("six --hash").contains("--hash wants"));
+  EXPECT_EQ((*parsed)[0].hashes, (Names{kDigestB, kDigestA}));
+  EXPECT_EQ((*parsed)[1].hashes, (Names{kDigestA}));
+  EXPECT_TRUE(needs_wheels(*parsed));
+  EXPECT_FALSE(needs_wheels(*parse_requirements("numpy==1.24.2\nsix\n")));
+}
+
+TEST(Requirements, BadHashesAreRefused) {
+  for (const std::string& hash :
+       {std::string("--hash"), std::string("--hash=sha256"), std::string("--hash=sha256:"),
+        std::string("--hash=sha256:00"), "--hash=sha256:" + kDigestA + "0", "--hash=" + kDigestA,
+        "--hash=sha512:" + kDigestA + kDigestA, "--hash=sha256:" + std::string(64, 'g')}) {
+    EXPECT_TRUE(error_of("six==1 " + hash).contains("--hash wants sha256")) << hash;
+  }
   EXPECT_TRUE(error_of("six --global-option=x").contains("only --hash"));
-  EXPECT_TRUE(error_of("six --hash=sha256:00 --config-settings a=b").contains("only --hash"));
+  EXPECT_TRUE(error_of("six==1 --hash=sha256:" + kDigestA + " --config-settings a=b")
+                  .contains("only --hash"));
+}
+
+TEST(Requirements, OneHashObligesAllLines) {
+  const std::string hash = " --hash=sha256:" + kDigestA;
+  EXPECT_EQ(
+      error_of("six==1" + hash + "\n\nnumpy==2\n"),
+      "requirements.txt line 3: 'numpy==2': --hash is missing; when one line has it, all must");
+  for (const std::string specifiers : {"", ">=1", "==1.*", "~=1.0", "==1,==1", "!=1"}) {
+    EXPECT_TRUE(error_of("six" + specifiers + hash).contains("must name the exact version"))
+        << specifiers;
+  }
+}
+
+TEST(Requirements, TextForPipHoldsOnlyWhatWasUnderstood) {
+  const auto parsed = parse_requirements(
+      "# comment\n"
+      "Num_Py [B,a] >= 1.0 , <2 ; os_name != '\xe2\x80\xa8--index-url=https://example.org'\n"
+      "\n"
+      "six\n");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(to_requirements_text(*parsed), "\nnum-py[a,b]>=1.0,<2\n\nsix\n");
+  const std::string hashed = "a==1 --hash=sha256:" + kDigestB + " --hash=sha256:" + kDigestA + "\n";
+  EXPECT_EQ(to_requirements_text(*parse_requirements(hashed)), hashed);
+  EXPECT_TRUE(error_of("six===${HOME}").contains("one word"));
+  EXPECT_TRUE(error_of("six===1\xe2\x80\xa8x").contains("one word"));
 }
 
 TEST(Requirements, UnsupportedLinesAreNamedWithWhatToDo) {
