@@ -19,9 +19,10 @@ namespace sock::manager {
 /// Where packages come from that the host does not have. Without find_links and index_url: from
 /// nowhere.
 struct InstallerOptions {
-  std::vector<std::filesystem::path> find_links;  ///< host folders of wheels; at most 4
-  std::string index_url;                          ///< empty: none, and then no network either
-  std::vector<std::string> extra_index_urls;      ///< asked as well, where there is an index_url
+  /// Host folders of wheels that everybody may read; at most sandbox::kMostWheelFolders.
+  std::vector<std::filesystem::path> find_links;
+  std::string index_url;                      ///< empty: none, and then no network either
+  std::vector<std::string> extra_index_urls;  ///< asked as well, where there is an index_url
   std::vector<std::string> extra_options;  ///< of `pip install`, for choosing: trusted as they are
   /// Builds what there is no wheel of. Its build code runs where the downloads are, and with their
   /// network. Requirements with hashes still get wheels alone.

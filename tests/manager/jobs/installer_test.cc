@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <boost/json/serialize.hpp>
 #include <optional>
 #include <set>
@@ -56,6 +57,44 @@ class InstallerTest : public JobFixture {
 
   [[nodiscard]] fs::path links() const { return folder_.path() / "links"; }
   [[nodiscard]] fs::path work() const { return folder_.path() / "work"; }
+
+  /// Jobs that do something else than they should: bodies of their handlers.
+  std::string why_not_with(const std::string& fetch, const std::string& install) {
+    const std::string head = "import hashlib, json, os\ndef handler(event, context):\n";
+    const std::string sources[] = {head + fetch, head + install};
+    const std::array<JobScript, 2> scripts{{{"fetch", sources[0]}, {"install", sources[1]}}};
+    jobs_ = runner(scripts);
+    const auto why = why_not("alpha\n");
+    EXPECT_TRUE(packages_->list().empty());
+    return why;
+  }
+
+  /// A fetch job's that chose alpha 1.0 and downloaded a file of `content`.
+  static std::string fetched(const std::string& content, const std::string& chosen) {
+    return "  os.mkdir('/tmp/wheels')\n"
+           "  name = 'alpha-1.0-py3-none-any.whl'\n"
+           "  open('/tmp/wheels/' + name, 'w').write('" +
+           content +
+           "')\n"
+           "  digest = hashlib.sha256(b'" +
+           chosen +
+           "').hexdigest()\n"
+           "  return {'wheels': [name], 'report': {'version': '1', 'install': [{\n"
+           "      'download_info': {'url': 'file:///' + name,\n"
+           "                        'archive_info': {'hash': 'sha256=' + digest}},\n"
+           "      'is_direct': False, 'requested': True,\n"
+           "      'metadata': {'name': 'alpha', 'version': '1.0'}}]}}\n";
+  }
+
+  /// An install job's that leaves a complete package, but for what `spoil` does in it.
+  static std::string installed(const std::string& spoil) {
+    return "  os.makedirs('/tmp/out/0/alpha-1.0.dist-info')\n"
+           "  os.chdir('/tmp/out/0')\n"
+           "  open('alpha.py', 'w').close()\n"
+           "  with open('alpha-1.0.dist-info/METADATA', 'w') as file:\n"
+           "    file.write('Metadata-Version: 2.1\\nName: alpha\\nVersion: 1.0\\n')\n" +
+           spoil + "  return {'wheels': [{'index': 0, 'ok': True}]}\n";
+  }
 
   std::unique_ptr<Installer> installer() {
     auto installer = Installer::create(options_, work(), *jobs_, *packages_, disk_);
@@ -238,6 +277,35 @@ TEST_F(InstallerTest, ABombHitsTheLimits) {
       {.name = "bomb", .version = "1.0", .files = {{"bomb.bin", std::string(64U << 20, '\0')}}});
   EXPECT_NE(bomb.find("bomb==1.0"), std::string::npos) << bomb;
   EXPECT_NE(bomb.find("No space left on device"), std::string::npos) << bomb;
+}
+
+TEST_F(InstallerTest, BelievesNoJob) {
+  const std::string fetch = fetched("wheel", "wheel");
+  const auto holds = [](const std::string& said, const std::string& text) {
+    EXPECT_NE(said.find(text), std::string::npos) << said;
+  };
+  holds(why_not_with(fetched("wheel", "another"), installed("")),
+        "not the file that pip has chosen");
+  holds(why_not_with("  os.symlink('/etc', '/tmp/wheels')\n  return {'report': {}}\n", ""),
+        "wheels");
+  holds(why_not_with("  os.mkdir('/tmp/wheels')\n  return {}\n", ""), "no report");
+  holds(why_not_with("  os.mkdir('/tmp/wheels')\n  return {'report': [1]}\n", ""), "report");
+  holds(why_not_with("  return {'error': ['x'], 'output': 7}\n", ""), "");
+  holds(why_not_with(fetch, "  return {'wheels': 7}\n"), "does not say what became of it");
+  holds(why_not_with(fetch, "  return {'wheels': [{'index': 0, 'ok': True}]}\n"), "out/0");
+  holds(why_not_with(fetch, installed("  os.symlink('/etc/passwd', 'passwd')\n")), "passwd");
+  holds(why_not_with(fetch, installed("  os.link('alpha.py', 'beta.py')\n")), "hard link");
+  holds(why_not_with(fetch, installed("  os.mkfifo('pipe')\n")), "pipe");
+  holds(why_not_with(fetch, installed("  os.chdir('/tmp'); os.rename('out/0', 'o')\n"
+                                      "  os.symlink('/usr/share', 'out/0')\n")),
+        "out/0");
+  // And the control: all of this refused the spoilt alone.
+  const std::string head = "import hashlib, os\ndef handler(event, context):\n";
+  const std::string sources[] = {head + fetch, head + installed("")};
+  const std::array<JobScript, 2> scripts{{{"fetch", sources[0]}, {"install", sources[1]}}};
+  jobs_ = runner(scripts);
+  const auto good = ensure("alpha\n");
+  EXPECT_TRUE(good) << good.error().describe();
 }
 
 TEST_F(InstallerTest, KilledAtAnyMomentItLeavesNothingHalfDone) {
