@@ -197,19 +197,19 @@ TEST_F(InstallerTest, TwoWhoWantTheSameAtOnceGetTheSame) {
 TEST_F(InstallerTest, InstallsInSeveralJobsWhatDoesNotFitIntoOne) {
   const std::string noise = [] {
     std::string text = "x = '";
-    for (unsigned i = 0, n = 1; i < 300'000; ++i, n = n * 1664525 + 1013904223) {
+    for (unsigned i = 0, n = 1; i < 350'000; ++i, n = n * 1664525 + 1013904223) {
       text.push_back(static_cast<char>('a' + (n >> 24) % 26));
     }
     return text + "'\n";
   }();
-  for (const char* name : {"alpha", "beta", "gamma"}) {
+  for (const char* name : {"alpha", "beta", "gamma", "delta"}) {
     write_wheel(links(),
                 {.name = name, .version = "1", .files = {{std::string(name) + ".py", noise}}});
   }
   options_.limits.tmp_bytes = 2U << 20;
-  const auto packages = ensure("alpha\nbeta\ngamma\n");
+  const auto packages = ensure("alpha\nbeta\ngamma\ndelta\n");
   ASSERT_TRUE(packages) << packages.error().describe();
-  EXPECT_EQ(packages->size(), 3U);
+  EXPECT_EQ(packages->size(), 4U);
 }
 
 TEST_F(InstallerTest, SaysWhichLineCannotBeMet) {
