@@ -67,20 +67,32 @@ class Explanation {
       const auto found = std::ranges::find(requirements_, line, &Requirement::line);
       if (line > 0 && found != requirements_.end()) return &*found;
     }
-    const auto found = std::ranges::find(requirements_, name_of(item), &Requirement::name);
-    return found == requirements_.end() ? nullptr : &*found;
+    const std::string name = name_of(item);
+    const Requirement* found = nullptr;
+    for (const Requirement& requirement : requirements_) {
+      if (requirement.name != name) continue;
+      // The same name may be on several lines.
+      if (item.ends_with(requirement.specifiers.to_string())) return &requirement;
+      if (found == nullptr) found = &requirement;
+    }
+    return found;
   }
 
   /// The start of a message about `what`, for which pip gives an origin: "chain2->chain1",
   /// "a==1->-r FILE (line 1)", or nothing when a line asks for it.
   std::string begin(std::string_view what, std::string_view origin) const {
-    const std::size_t arrow = origin.rfind("->");
-    const std::string_view root =
-        arrow == std::string_view::npos ? origin : origin.substr(arrow + 2);
-    const Requirement* const line = find_requirement(root.empty() ? what : root);
-    if (line == nullptr) return "requirements.txt: " + printable(what) + ": ";
-    const bool itself = line->name == name_of(what);
-    return at_line(*line) + (itself ? "" : "needs " + printable(what) + ": ");
+    const std::size_t last = origin.rfind("->");
+    const std::string_view root = last == std::string_view::npos ? origin : origin.substr(last + 2);
+    std::string_view parent = origin.substr(0, origin.find("->"));
+    if (parent.starts_with("-r ")) parent = {};
+    const Requirement* line = find_requirement(root.empty() ? what : root);
+    // pip 23.0 tells who needs it, but not always who needs that one in turn.
+    if (line == nullptr && requirements_.size() == 1) line = &requirements_.front();
+    std::string start = line == nullptr ? "requirements.txt: " : at_line(*line);
+    if (line != nullptr && line->name == name_of(what)) return start;
+    if (line == nullptr || line->name != name_of(parent)) start += printable(parent);
+    if (!start.ends_with(' ')) start += ' ';
+    return start + "needs " + printable(what) + ": ";
   }
 
   std::optional<std::string> no_candidate() const {
@@ -127,6 +139,7 @@ class Explanation {
       if (end == std::string_view::npos) break;
       start = end + (items[end] == ',' ? 2 : 5);
     }
+    std::ranges::sort(parties, {}, &Requirement::line);
     std::string message = "requirements.txt";
     for (std::size_t i = 0; i < parties.size(); ++i) {
       message += i == 0 ? " line " : (i + 1 == parties.size() ? " and line " : ", line ");
