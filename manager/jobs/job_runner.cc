@@ -68,7 +68,8 @@ Result<json::object> read_answer(const CallReply& reply) {
   if (!reply.succeeded) {
     CallRecord record;
     judge_exception(record, reply.json);
-    return fail(Code::kAppError, "", record.error->type + ": " + record.error->message);
+    const CallError raised = record.error.value_or(CallError());
+    return fail(Code::kAppError, "", raised.type + ": " + raised.message);
   }
   boost::system::error_code error;
   json::value value = json::parse(reply.json, error);
@@ -201,7 +202,9 @@ asio::awaitable<Result<JobAnswer>> JobRunner::run(Job job, Collect collect,
   if (error.code == Code::kKilled) {
     CallRecord record;
     judge(record, Ending::kNone, obituary, job.timeout, job.limits.memory_bytes, "");
-    error = Error{record.error->code, "", 0, record.error->message};
+    const CallError verdict = record.error.value_or(CallError());
+    error.code = verdict.code;
+    error.message = verdict.message;
   }
   if (error.code == Code::kOom) error.message += "; what is in /tmp counts";
   error.step = step;
