@@ -36,7 +36,7 @@ namespace {
 
 constexpr int kControl = 3;
 constexpr pid_t kFirstPid = 1;  ///< of a shell, in its own pid namespace
-constexpr int kMaxFds = 2;
+constexpr int kMaxFds = 1 + kMostWheelFolders;
 
 struct Request {
   InitMessage message;
@@ -69,13 +69,19 @@ InitReply failed(InitStep step) { return InitReply{step, errno}; }
 
 // ---- shell ----
 
-InitReply mount_scratch(const char* target, InitStep step, const InitMessage& request) {
+InitReply mount_scratch(const char* target, InitStep step, const InitMessage& request,
+                        unsigned long flags = 0) {
   char options[96];
   std::snprintf(options, sizeof options, "mode=1777,size=%llu,nr_inodes=%llu",
                 static_cast<unsigned long long>(request.tmp_bytes),
                 static_cast<unsigned long long>(request.tmp_inodes));
-  if (::mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0) return failed(step);
+  constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV;
+  if (::mount("tmpfs", target, "tmpfs", kFlags | flags, options) < 0) return failed(step);
   return {};
+}
+
+InitReply resize(const char* target, InitStep step, const InitMessage& request) {
+  return mount_scratch(target, step, request, MS_REMOUNT);
 }
 
 InitReply build_shell(const Request& request) {
@@ -93,20 +99,26 @@ InitReply build_shell(const Request& request) {
   return mount_scratch("/dev/shm", InitStep::kShm, request.message);
 }
 
-InitReply attach_task(const Request& request, std::uint64_t mounted_bytes) {
-  if (request.message.type != InitMessageType::kAttach || request.fd_count != 1) {
+InitReply attach_folders(const Request& request) {
+  if (mount_api::move_mount(request.fds[0], "/var/task") < 0) return failed(InitStep::kAttachTask);
+  for (std::size_t i = 1; i < request.fd_count; ++i) {
+    char target[] = "/var/wheels/0";
+    target[sizeof target - 2] = static_cast<char>('0' + i - 1);
+    if (mount_api::move_mount(request.fds[i], target) < 0) return failed(InitStep::kAttachWheels);
+  }
+  return {};
+}
+
+InitReply attach(const Request& request, const InitMessage& built) {
+  const InitMessage& message = request.message;
+  if (message.type != InitMessageType::kAttach || request.fd_count < 1) {
     return InitReply{InitStep::kProtocol, EPROTO};
   }
-  if (mount_api::move_mount(request.fds[0], "/var/task") < 0) return failed(InitStep::kAttachTask);
-  if (request.message.tmp_bytes != mounted_bytes) {
-    char size[32];
-    std::snprintf(size, sizeof size, "size=%llu",
-                  static_cast<unsigned long long>(request.message.tmp_bytes));
-    constexpr unsigned long kFlags = MS_REMOUNT | MS_NOSUID | MS_NODEV;
-    if (::mount(nullptr, "/tmp", nullptr, kFlags, size) < 0) return failed(InitStep::kTmp);
-    if (::mount(nullptr, "/dev/shm", nullptr, kFlags, size) < 0) return failed(InitStep::kShm);
+  if (const auto attached = attach_folders(request); attached.error != 0) return attached;
+  if (message.tmp_bytes != built.tmp_bytes || message.tmp_inodes != built.tmp_inodes) {
+    if (const auto tmp = resize("/tmp", InitStep::kTmp, message); tmp.error != 0) return tmp;
+    if (const auto shm = resize("/dev/shm", InitStep::kShm, message); shm.error != 0) return shm;
   }
-  const InitMessage& message = request.message;
   if (message.text_length == 0) return {};
   const bool attached = attach_resolv_conf({message.text, message.text_length});
   return attached ? InitReply{} : failed(InitStep::kResolvConf);
@@ -157,10 +169,10 @@ Stack* free_stack() {
   if (!reply(kControl, built, self) || built.error != 0) ::_exit(1);
   ::close(self);
 
-  Request attach;
-  if (!receive(kControl, attach)) ::_exit(0);
-  InitReply attached = attach_task(attach, request.message.tmp_bytes);
-  close_fds(attach);
+  Request wanted;
+  if (!receive(kControl, wanted)) ::_exit(0);
+  InitReply attached = attach(wanted, request.message);
+  close_fds(wanted);
   if (attached.error == 0) attached = drop_everything();
   if (!reply(kControl, attached) || attached.error != 0) ::_exit(1);
   if (::prctl(PR_SET_SECCOMP, 1 /* strict */, 0, 0, 0) < 0) ::_exit(1);

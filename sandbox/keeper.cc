@@ -13,6 +13,7 @@
 #include "base/await_exit.h"
 #include "base/file.h"
 #include "base/spawn.h"
+#include "sandbox/limits.h"
 #include "sandbox/wire.h"
 
 namespace sock::sandbox {
@@ -20,9 +21,6 @@ namespace sock::sandbox {
 namespace asio = boost::asio;
 
 namespace {
-
-/// Generous for real programs, small enough that inodes cannot exhaust kernel memory.
-constexpr std::uint64_t kTmpInodes = 4096;
 
 constexpr std::size_t kLongestText = sizeof InitMessage::text - 1;
 
@@ -53,15 +51,13 @@ asio::awaitable<Result<std::vector<Fd>>> receive_reply(Channel& control,
 
 }  // namespace
 
-Shell::Shell(Fd pidfd, Channel control, std::uint64_t tmp_bytes)
-    : pidfd_(std::move(pidfd)), control_(std::move(control)), tmp_bytes_(tmp_bytes) {}
+Shell::Shell(Fd pidfd, Channel control) : pidfd_(std::move(pidfd)), control_(std::move(control)) {}
 
 Shell& Shell::operator=(Shell&& other) noexcept {
   if (this != &other) {
     kill();
     pidfd_ = std::move(other.pidfd_);
     control_ = std::move(other.control_);
-    tmp_bytes_ = other.tmp_bytes_;
   }
   return *this;
 }
@@ -72,18 +68,26 @@ void Shell::kill() const {
   if (pidfd_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
 }
 
-asio::awaitable<Result<>> Shell::attach(Fd task, std::uint64_t tmp_bytes,
-                                        Clock::time_point deadline, std::string_view resolv_conf) {
+asio::awaitable<Result<>> Shell::attach(Attachments attachments, Clock::time_point deadline) {
   static_assert(kLargestResolvConf <= kLongestText);
+  const std::string_view resolv_conf = attachments.resolv_conf;
   if (resolv_conf.size() > kLargestResolvConf) {
     co_return fail(Code::kInvalid, to_string(InitStep::kResolvConf),
                    std::to_string(resolv_conf.size()) + " bytes are too many");
   }
   InitMessage message;
   message.type = InitMessageType::kAttach;
-  message.tmp_bytes = tmp_bytes;
-  const int fd = task.get();
-  if (auto sent = send(control_, message, {&fd, 1}, resolv_conf); !sent) co_return sent;
+  message.tmp_bytes = attachments.tmp_bytes;
+  message.tmp_inodes = attachments.tmp_inodes;
+  std::array<int, 1 + kMostWheelFolders> fds{attachments.task.get()};
+  const std::size_t folders = attachments.wheels.size();
+  if (folders > kMostWheelFolders) {
+    co_return fail(Code::kInvalid, to_string(InitStep::kAttachWheels),
+                   std::to_string(folders) + " folders are too many");
+  }
+  for (std::size_t i = 0; i < folders; ++i) fds[1 + i] = attachments.wheels[i].get();
+  const std::span<const int> sent_fds(fds.data(), 1 + folders);
+  if (auto sent = send(control_, message, sent_fds, resolv_conf); !sent) co_return sent;
   auto reply = co_await receive_reply(control_, deadline);
   if (!reply) co_return std::unexpected(reply.error());
   co_return Result<>{};
@@ -158,7 +162,7 @@ asio::awaitable<Result<Shell>> Keeper::build_shell(int netns, std::uint64_t tmp_
   InitMessage message;
   message.type = InitMessageType::kShell;
   message.tmp_bytes = tmp_bytes;
-  message.tmp_inodes = kTmpInodes;
+  message.tmp_inodes = Limits{}.tmp_inodes;
   const int fds[] = {netns, (*sockets)[1].get()};
   if (auto sent = send(control_, message, fds); !sent) {
     co_return std::unexpected(sent.error());
@@ -169,7 +173,7 @@ asio::awaitable<Result<Shell>> Keeper::build_shell(int netns, std::uint64_t tmp_
   auto reply = co_await receive_reply(control, Clock::now() + options_.timeout);
   if (!reply) co_return std::unexpected(reply.error());
   if (reply->size() != 1) co_return fail(Code::kInternal, "sock-init", "no pidfd in the reply");
-  co_return Shell(std::move(reply->front()), std::move(control), tmp_bytes);
+  co_return Shell(std::move(reply->front()), std::move(control));
 }
 
 }  // namespace sock::sandbox

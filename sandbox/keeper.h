@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/async_mutex.h"
 #include "base/channel.h"
@@ -18,12 +19,25 @@
 
 namespace sock::sandbox {
 
+/// What a shell is given for one call.
+struct Attachments {
+  Fd task;  ///< the function's folder (task_mount()), for /var/task
+  /// Shown read-only at /var/wheels/0, 1, …: at most kMostWheelFolders (task_mount() too).
+  std::vector<Fd> wheels = {};
+  std::uint64_t tmp_bytes = 0;   ///< of /tmp, and of /dev/shm
+  std::uint64_t tmp_inodes = 0;  ///< files in each of them
+  /// Becomes the sandbox's /etc/resolv.conf: a read-only, nosuid, nodev, noexec mount of its own,
+  /// for 10 to 20 µs more and a page of its /dev/shm. Empty: the file is the empty one that all
+  /// sandboxes share, and looking up a name fails at once. Must live as long as the wait.
+  std::string_view resolv_conf = {};
+};
+
 /// An empty sandbox: pid 1 of fresh pid, mount, ipc and uts namespaces in a leased netns, with
 /// its own /proc, /tmp and /dev/shm. A zygote's clone joins it through `pidfd`.
 /// Destruction closes its socket and kills it, and with it everything inside its pid namespace.
 class Shell {
  public:
-  Shell(Fd pidfd, Channel control, std::uint64_t tmp_bytes);
+  Shell(Fd pidfd, Channel control);
   Shell(Shell&&) noexcept = default;
   Shell& operator=(Shell&& other) noexcept;
   ~Shell();
@@ -33,16 +47,11 @@ class Shell {
   /// Most bytes of a sandbox's /etc/resolv.conf.
   static constexpr std::size_t kLargestResolvConf = 1000;
 
-  /// Attaches the function's folder at /var/task and sizes /tmp; then pid 1 gives up all its
-  /// privileges. Once only, before the call is sent. About 20 µs.
-  ///
-  /// `resolv_conf`, which must live until this returns, becomes the sandbox's /etc/resolv.conf: a
-  /// read-only, nosuid, nodev, noexec mount of its own, for 10 to 20 µs more and a page of its
-  /// /dev/shm. Without one the file is the empty one that all sandboxes share, and looking up a
-  /// name fails at once. kInvalid when it is too large.
-  [[nodiscard]] boost::asio::awaitable<Result<>> attach(Fd task, std::uint64_t tmp_bytes,
-                                                        Clock::time_point deadline,
-                                                        std::string_view resolv_conf = {});
+  /// Attaches the folders and sizes /tmp; then pid 1 gives up all its privileges. Once only, before
+  /// the call is sent. About 20 µs. kInvalid when there are too many folders, or the text for
+  /// /etc/resolv.conf is too large.
+  [[nodiscard]] boost::asio::awaitable<Result<>> attach(Attachments attachments,
+                                                        Clock::time_point deadline);
 
   /// SIGKILL to pid 1: the kernel kills every process of the sandbox with it
   /// (pid_namespaces(7)). Idempotent.
@@ -52,7 +61,6 @@ class Shell {
   friend class Keeper;
   Fd pidfd_;
   Channel control_;
-  std::uint64_t tmp_bytes_;
 };
 
 struct KeeperOptions {

@@ -10,6 +10,7 @@ struct Limits {
   std::uint32_t pids = 64;                    ///< processes and threads of the handler
   std::uint32_t cpu_millis = 1000;            ///< CPU bandwidth; 1000 = one core
   std::uint64_t tmp_bytes = 64ULL << 20;      ///< size of /tmp; /dev/shm has the same
+  std::uint32_t tmp_inodes = 4096;            ///< files in /tmp; /dev/shm has as many
   std::uint32_t open_files = 1024;            ///< RLIMIT_NOFILE
 
   bool operator==(const Limits&) const = default;

@@ -108,6 +108,10 @@ Result<> fill_root(int root, const RootOptions& options) {
   for (const char* folder : {"usr", "proc", "tmp", "dev", "etc", "var/task"}) {
     if (auto made = make_folders(root, folder); !made) return made;
   }
+  for (std::size_t i = 0; i < kMostWheelFolders; ++i) {
+    const std::string folder = "var/wheels/" + std::to_string(i);
+    if (auto made = make_folders(root, folder); !made) return made;
+  }
   constexpr std::array<std::array<const char*, 2>, 4> kLinks{
       {{"usr/lib", "lib"}, {"usr/lib64", "lib64"}, {"usr/bin", "bin"}, {"/tmp", "var/tmp"}}};
   for (const auto& [target, path] : kLinks) {
@@ -162,10 +166,19 @@ Result<> fill_dev(int dev) {
   return make_folders(dev, "shm");
 }
 
+/// The host's folder, and the place for it.
+Result<RootMount> bind(int root, const std::string& folder, const std::string& target) {
+  if (auto made = make_folders(root, target); !made) return std::unexpected(made.error());
+  Fd tree(mount_api::open_tree(AT_FDCWD, folder.c_str(), OPEN_TREE_CLONE | AT_RECURSIVE));
+  if (!tree) return fail_errno("open_tree", folder);
+  return RootMount{std::move(tree), target};
+}
+
 }  // namespace
 
 Result<> check_bind(const fs::path& folder) {
-  for (const char* own : {"/dev", "/etc", "/proc", "/tmp", "/var/task", "/var/tmp"}) {
+  for (const char* own :
+       {"/dev", "/etc", "/proc", "/tmp", kStorePlace, "/var/task", "/var/tmp", "/var/wheels"}) {
     if (is_within(folder, own) || is_within(own, folder)) {
       return fail(
           Code::kInvalid, "sandbox root",
@@ -201,13 +214,14 @@ Result<std::vector<RootMount>> build_root(const RootOptions& options) {
       return other != path && is_within(path, other);
     };
     if (!fs::is_directory(path, error) || std::ranges::any_of(options.binds, shows_it)) continue;
-    const std::string target = path.substr(1);
-    if (auto made = make_folders(root_fd, target); !made) {
-      return restore(), std::unexpected(made.error());
-    }
-    Fd tree(mount_api::open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | AT_RECURSIVE));
-    if (!tree) return restore(), fail_errno("open_tree", path);
-    mounts.push_back({std::move(tree), target});
+    auto bound = bind(root_fd, path, path.substr(1));
+    if (!bound) return restore(), std::unexpected(bound.error());
+    mounts.push_back(std::move(*bound));
+  }
+  if (!options.store.empty()) {
+    auto bound = bind(root_fd, options.store, kStorePlace + 1);
+    if (!bound) return restore(), std::unexpected(bound.error());
+    mounts.push_back(std::move(*bound));
   }
   restore();
   for (const auto& mount : mounts) {

@@ -15,10 +15,16 @@ struct RootMount {
   std::string target;  ///< relative, "" for the root itself
 };
 
+/// Where sandboxes see the folder of the store's packages.
+inline constexpr char kStorePlace[] = "/var/packages";
+
 struct RootOptions {
   /// Host folders bound read-only at the same place, each as check_bind() wants it. Left out are
   /// those that are missing, and those beneath another, which shows them.
   std::vector<std::string> binds{"/usr/lib", "/usr/lib64", "/usr/bin", "/usr/share"};
+  /// Host folder bound read-only at kStorePlace; empty: none. What appears in it later is seen by
+  /// sandboxes that run already.
+  std::string store;
   /// Host files and folders copied (symbolic links kept) into the root's /etc.
   std::vector<std::string> etc_copies{"alternatives",    "fonts",     "ld.so.cache", "localtime",
                                       "mime.types",      "protocols", "services",    "ssl/certs",
@@ -40,8 +46,7 @@ struct RootOptions {
 /// Needs root on the host. Called once at start.
 [[nodiscard]] Result<std::vector<RootMount>> build_root(const RootOptions& options);
 
-/// A read-only, nosuid, nodev, private, detached view of a function's folder for /var/task. About
-/// 5 µs.
+/// A read-only, nosuid, nodev, private, detached view of a folder for Attachments. About 5 µs.
 [[nodiscard]] Result<Fd> task_mount(const std::string& folder);
 
 }  // namespace sock::sandbox

@@ -32,6 +32,8 @@ const char* to_string(InitStep step) {
       return "mount /dev/shm";
     case InitStep::kAttachTask:
       return "attach /var/task";
+    case InitStep::kAttachWheels:
+      return "attach /var/wheels";
     case InitStep::kResolvConf:
       return "attach /etc/resolv.conf";
     case InitStep::kDropPrivileges:

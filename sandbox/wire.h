@@ -12,8 +12,8 @@ enum class InitMessageType : std::uint32_t {
   kSeal = 2,    ///< keeper: the root is complete, pivot into it; answered with InitReply
   kShell = 3,   ///< keeper: build a shell from [netns, shell's control socket]; answered on that
                 ///< socket, by the shell, with InitReply and its pidfd
-  kAttach = 4,  ///< shell: attach [function directory] at /var/task, and `text`, if there is any,
-                ///< as /etc/resolv.conf; answered with InitReply
+  kAttach = 4,  ///< shell: attach [function directory, folders] at /var/task and /var/wheels/0, 1,
+                ///< …, and `text`, if there is any, as /etc/resolv.conf; answered with InitReply
 };
 
 /// Sent without the part of `text` that is not used.
@@ -21,7 +21,7 @@ struct InitMessage {
   InitMessageType type = InitMessageType::kMount;
   std::uint32_t text_length = 0;
   std::uint64_t tmp_bytes = 0;   ///< kShell, kAttach: size of /tmp and /dev/shm
-  std::uint64_t tmp_inodes = 0;  ///< kShell
+  std::uint64_t tmp_inodes = 0;  ///< kShell, kAttach: of each of the two
   /// kMount: the place, relative to the root, "" is the root itself. kAttach: a whole file. Ends
   /// with a NUL, which `text_length` does not count.
   char text[1024] = {};
@@ -31,6 +31,9 @@ struct InitMessage {
 [[nodiscard]] constexpr std::size_t sent_size(std::size_t text_length) {
   return offsetof(InitMessage, text) + text_length;
 }
+
+/// Most folders that one sandbox is shown at /var/wheels/0 and up.
+inline constexpr std::size_t kMostWheelFolders = 4;
 
 /// What every sandbox is called.
 inline constexpr char kHostName[] = "sandbox";
@@ -51,6 +54,7 @@ enum class InitStep : std::uint32_t {
   kTmp,
   kShm,
   kAttachTask,
+  kAttachWheels,
   kResolvConf,
   kDropPrivileges,
 };

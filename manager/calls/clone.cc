@@ -113,20 +113,36 @@ asio::awaitable<Result<>> confine(Clone& clone, SlotStock& slots) {
   co_return verify(clone, slots);
 }
 
+using Folders = std::vector<std::filesystem::path>;
+
+Result<sandbox::Attachments> attachments_for(const Function& function, const Folders& wheels) {
+  auto task = sandbox::task_mount(function.code.string());
+  if (!task) return std::unexpected(task.error());
+  const sandbox::Limits& limits = function.spec.limits;
+  sandbox::Attachments attachments{
+      .task = std::move(*task), .tmp_bytes = limits.tmp_bytes, .tmp_inodes = limits.tmp_inodes};
+  for (const auto& folder : wheels) {
+    auto view = sandbox::task_mount(folder.string());
+    if (!view) return std::unexpected(view.error());
+    attachments.wheels.push_back(std::move(*view));
+  }
+  return attachments;
+}
+
 asio::awaitable<Result<>> attach(Clone& clone, std::shared_ptr<const Function> function,
-                                 SlotStock& slots, Clock::time_point deadline) {
+                                 const Folders& wheels, SlotStock& slots,
+                                 Clock::time_point deadline) {
   clone.slot->owner = owner_of(*function);
   clone.slot->home->note_owner(clone.slot->netns, clone.slot->owner);
   if (clone.slot->network != Network::kNone) {
     auto opened = co_await slots.open(*clone.slot, *function);
     if (!opened) co_return opened;
   }
-  auto task = sandbox::task_mount(function->code.string());
-  if (!task) co_return std::unexpected(task.error());
-  const std::uint64_t tmp_bytes = function->spec.limits.tmp_bytes;
+  auto attachments = attachments_for(*function, wheels);
+  if (!attachments) co_return std::unexpected(attachments.error());
+  attachments->resolv_conf = slots.resolv_conf(*clone.slot);
   clone.function = std::move(function);
-  co_return co_await clone.slot->shell.attach(std::move(*task), tmp_bytes, deadline,
-                                              slots.resolv_conf(*clone.slot));
+  co_return co_await clone.slot->shell.attach(std::move(*attachments), deadline);
 }
 
 }  // namespace
@@ -179,8 +195,8 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(CloneRecipe recipe,
                                        std::move(pipes->connection), std::move(pipes->log));
   auto confined = co_await confine(*clone, slots);
   if (confined && recipe.function) {
-    confined =
-        co_await attach(*clone, std::move(recipe.function), slots, Clock::now() + kParkTimeout);
+    const auto deadline = Clock::now() + kParkTimeout;
+    confined = co_await attach(*clone, std::move(recipe.function), recipe.wheels, slots, deadline);
   }
   if (confined) co_return clone;
   co_await bury_clone(std::move(clone), slots);
@@ -191,7 +207,8 @@ asio::awaitable<Result<>> dedicate(Clone& clone, std::shared_ptr<const Function>
                                    SlotStock& slots, Clock::time_point deadline) {
   auto limited = clone.slot->cgroup.set_limits(function->spec.limits);
   if (!limited) co_return limited;
-  co_return co_await attach(clone, std::move(function), slots, deadline);
+  const Folders none;
+  co_return co_await attach(clone, std::move(function), none, slots, deadline);
 }
 
 asio::awaitable<void> bury_clone(std::unique_ptr<Clone> clone, SlotStock& slots) {

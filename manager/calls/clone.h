@@ -1,9 +1,11 @@
 #pragma once
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/process.h"
 #include "manager/calls/slot_stock.h"
@@ -41,6 +43,8 @@ struct CloneRecipe {
   std::shared_ptr<const Fd> image = nullptr;           ///< restored before it parks; null: nothing
   std::shared_ptr<const Fd> touches = nullptr;         ///< populated before it parks; null: nothing
   std::shared_ptr<const Function> function = nullptr;  ///< dedicated to it; null: to none yet
+  /// Shown read-only at /var/wheels/0, 1, … with `function`; at most sandbox::kMostWheelFolders.
+  std::vector<std::filesystem::path> wheels = {};
   bool to_be_recorded = false;
   bool discard_output = false;  ///< nobody will read its log
 };

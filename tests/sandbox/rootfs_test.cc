@@ -18,8 +18,9 @@ TEST(RootFs, ShowsFoldersWhereSandboxesHaveNothingOfTheirOwn) {
                              "/tmpfiles", "/home/me/tmp", "/devices"}) {
     EXPECT_TRUE(check_bind(folder)) << folder;
   }
-  for (const char* folder : {"/", "/tmp", "/tmp/packages", "/var", "/var/tmp/packages", "/dev/shm",
-                             "/proc/1/root", "/etc/packages", "/var/task"}) {
+  for (const char* folder :
+       {"/", "/tmp", "/tmp/packages", "/var", "/var/tmp/packages", "/dev/shm", "/proc/1/root",
+        "/etc/packages", "/var/task", "/var/wheels/0", "/var/packages"}) {
     const auto checked = check_bind(folder);
     ASSERT_FALSE(checked) << folder;
     EXPECT_EQ(checked.error().code, Code::kInvalid) << folder;

@@ -132,7 +132,11 @@ class ZygoteTest : public testing::Test {
     auto task = sandbox::task_mount(task_.string());
     if (!task) return std::unexpected(task.error());
     const auto deadline = Clock::now() + Millis(2000);
-    return run(loop_, clone.shell.attach(std::move(*task), 1 << 20, deadline, resolv_conf));
+    sandbox::Attachments attachments{.task = std::move(*task),
+                                     .tmp_bytes = 1 << 20,
+                                     .tmp_inodes = 4096,
+                                     .resolv_conf = resolv_conf};
+    return run(loop_, clone.shell.attach(std::move(attachments), deadline));
   }
 
   std::string call(Confined& clone, const std::string& source, const std::string& event,

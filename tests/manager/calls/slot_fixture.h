@@ -33,6 +33,7 @@ class SlotFixture : public testing::Test {
     sandbox::KeeperOptions options;
     options.program = helpers_ + "sock-init";
     options.id_base = kIdBase;
+    options.root = root();
     auto keeper = run(sandbox::Keeper::start(std::move(options)));
     ASSERT_TRUE(keeper) << keeper.error().describe();
     keeper_ = std::move(*keeper);
@@ -116,6 +117,9 @@ class SlotFixture : public testing::Test {
                                          *keeper_, *cgroups_, worker_, uids_, *ledger_);
     EXPECT_TRUE(until([this] { return slots_->ready() == kStock; }));
   }
+
+  /// What sandboxes see of the host.
+  virtual sandbox::RootOptions root() { return {}; }
 
   /// What NatAccess is.
   virtual boost::asio::awaitable<Result<>> open_network(netns::Netns&, const netns::Egress&) {
