@@ -15,7 +15,7 @@ Answer: {"interpreter": text,      version, build, bytecode, checksum of the mod
 
 Each package is imported in forked processes of its own: none sees what another did, and one that
 ends its process is known by name. Such a process uses nothing that a package can replace in other
-modules or among the builtins. It is the package's all the same, and so is its report: whoever reads
+modules or among the builtins: functions of C modules, and its own. It is the package's all the same, and so is its report: whoever reads
 the answer must not trust it.
 """
 
@@ -34,12 +34,12 @@ import select
 import signal
 import sys
 import traceback
+from _locale import LC_ALL, setlocale
+from _signal import getitimer, getsignal
 from importlib import import_module
-from locale import LC_ALL, setlocale
 from operator import is_not, ne
 from os import O_CLOEXEC, O_RDONLY, _exit, close, getcwd, listdir, read, readlink, write
 from os import open as open_file
-from signal import getitimer, getsignal
 from sys import getprofile, getrecursionlimit, gettrace
 from time import monotonic, perf_counter
 from types import BuiltinFunctionType, FunctionType, ModuleType
@@ -163,15 +163,23 @@ def _how_it_ended(child):
 
 
 def _checked(line):
-    """The report, if it is one: its values are for the reader of the answer to judge."""
+    """The report as what can be JSON again, whatever it says; a report that is none told of."""
     try:
         report = json.loads(line)
-    except (ValueError, RecursionError):
-        report = None
-    if not isinstance(report, dict) or not isinstance(report.get("ms"), (int, float)):
+        checked = {name: min(max(0, report[name]), 1 << 50)
+                   for name in ("ms", "private_bytes", "vmas", "modules")}
+        if any(type(number) not in (int, float) or number != number for number in checked.values()):
+            raise ValueError
+        for name in ("standard_modules", "errors"):
+            checked[name] = [_clean(text) for text in report[name]]
+        checked["changes"] = [[_clean(kind), _clean(what)] for kind, what in report["changes"]]
+        return {"ended": ""} | checked
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {"ended": "tampers with its own measuring"}
-    return {"ended": ""} | {name: report.get(name) for name in (
-        "ms", "private_bytes", "vmas", "modules", "standard_modules", "errors", "changes")}  # fmt: skip
+
+
+def _clean(text):
+    return text[:LONGEST_TEXT].encode("utf-8", "replace").decode()
 
 
 # The process that imports.
