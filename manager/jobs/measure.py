@@ -14,9 +14,9 @@ Answer: {"interpreter": text,      version, build, bytecode, checksum of the mod
                        "changes": [[kind, what], …]}, …]}         see _differences()
 
 Each package is imported in forked processes of its own: none sees what another did, and one that
-ends its process is known by name. Such a process uses nothing that a package can replace in other
-modules or among the builtins: functions of C modules, and its own. It is the package's all the same, and so is its report: whoever reads
-the answer must not trust it.
+ends its process is known by name. Such a process uses only functions of C modules and its own, and
+builtins that a package cannot replace. It is the package's all the same, and so is its report:
+whoever reads the answer must not trust it.
 """
 
 import builtins
@@ -67,6 +67,7 @@ _to_json = json.encoder.c_make_encoder({}, None, json.encoder.encode_basestring_
 
 
 def handler(event, context=None):
+    interpreter = _interpreter()
     seconds = event.get("seconds", 60)
     answers = []
     for package in event["packages"]:
@@ -79,7 +80,7 @@ def handler(event, context=None):
             if report["ended"]:
                 break
         answers.append({"key": package["key"]} | best)
-    return {"interpreter": _interpreter(), "packages": answers}
+    return {"interpreter": interpreter, "packages": answers}
 
 
 def _interpreter():
@@ -216,10 +217,9 @@ def _import_package(package, channel):
             errors.append((name, error))
     ms = (perf_counter() - begin) * 1000
     private_after, vmas_after = _memory()
-    added = [name for name in sys.modules if type(name) is str and name not in modules_before]
+    added = [name for name in sys.modules if name not in modules_before]
     own = {name.partition(".")[0] for name in package["modules"]}
-    standard = [name for name in added
-                if name.partition(".")[0] in STANDARD and name.partition(".")[0] not in own]  # fmt: skip
+    standard = [name for name in added if _is_standard(name) and name.partition(".")[0] not in own]
     _send(channel, {
         "ms": ms,
         "private_bytes": private_after - private,
@@ -227,7 +227,7 @@ def _import_package(package, channel):
         "modules": len(added),
         "standard_modules": [_cut(name) for name in standard[:MOST_MODULES]],
         "errors": [_cut(f"{name}: {_text_of(error)}") for name, error in errors[:MOST_CHANGES]],
-        "changes": _differences(before, _state())[:MOST_CHANGES],
+        "changes": _differences(before, _state()),
     })  # fmt: skip
 
 
@@ -315,6 +315,9 @@ def _differences(before, after):
                     continue
                 told = new.get(name, name) if kind in TOLD_BY_VALUE else name
                 changes.append([kind, _cut(_text(told))])
+    if len(changes) > MOST_CHANGES:
+        # Told of, for what is left out may be what matters.
+        changes[MOST_CHANGES:] = [["and", f"{len(changes) - MOST_CHANGES} more"]]
     return changes
 
 
@@ -348,11 +351,15 @@ def _hook_name(hook):
     return _name_of_type(hook if isinstance(hook, type) else type(hook))
 
 
+def _is_standard(name):
+    return type(name) is str and name.partition(".")[0] in STANDARD
+
+
 def _standard_code():
     """Functions and classes in the standard library's modules, by where they are found."""
     found = {}
     for name, module in list(sys.modules.items()):
-        if type(name) is str and type(module) is ModuleType and name.partition(".")[0] in STANDARD:
+        if type(module) is ModuleType and _is_standard(name) and name != "builtins":
             for attribute, value in list(module.__dict__.items()):
                 if isinstance(value, CODE):
                     found[f"{name}.{attribute}"] = value

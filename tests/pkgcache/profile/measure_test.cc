@@ -139,6 +139,10 @@ constexpr Misdeed kMisdeeds[] = {
      "changes the interpreter's setting \"recursion limit\""},
     {"Trace", "import sys\nsys.settrace(lambda *a: None)",
      "changes the interpreter's setting \"trace\""},
+    // Harmless ones do not crowd out the rest.
+    {"ManyVariables",
+     "import builtins, os\nfor i in range(100): os.environ[f'KMP_{i}'] = 'x'\nbuiltins.len = print",
+     "changes \"and\": \"37 more\""},
     {"SearchPath", "import sys\nsys.path.insert(0, '/srv')", "changes \"/srv\" in sys.path"},
     {"Finder",
      "import sys\nclass Mine:\n  def find_spec(*a): return None\nsys.meta_path.insert(0, Mine())",
@@ -162,7 +166,8 @@ constexpr Misdeed kMisdeeds[] = {
      "pass",
      "tampers with its own measuring"},
     {"NotANumber",
-     "import os\nm = b'{\"ms\":NaN,\"private_bytes\":0,\"vmas\":0,\"modules\":0}'\n"
+     "import os\nm = b'{\"ms\":NaN,\"private_bytes\":0,\"vmas\":0,\"modules\":0,'\n"
+     "m += b'\"standard_modules\":[],\"errors\":[],\"changes\":[]}'\n"
      "for fd in range(3, 64):\n  try: os.write(fd, len(m).to_bytes(4, 'little') + m)\n"
      "  except OSError: pass",
      "tampers with its own measuring"},
