@@ -167,10 +167,11 @@ def _checked(line):
     """The report as what can be JSON again, whatever it says; a report that is none told of."""
     try:
         report = json.loads(line)
-        checked = {name: min(max(0, report[name]), 1 << 50)
-                   for name in ("ms", "private_bytes", "vmas", "modules")}
-        if any(type(number) not in (int, float) or number != number for number in checked.values()):
-            raise ValueError
+        checked = {name: report[name] for name in ("ms", "private_bytes", "vmas", "modules")}
+        for name, number in checked.items():
+            if type(number) not in (int, float) or number != number:
+                raise ValueError(name)
+            checked[name] = min(max(0, number), 1 << 50)
         for name in ("standard_modules", "errors"):
             checked[name] = [_clean(text) for text in report[name]]
         checked["changes"] = [[_clean(kind), _clean(what)] for kind, what in report["changes"]]
