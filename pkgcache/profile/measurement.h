@@ -24,7 +24,8 @@ struct MeasureItem {
 };
 
 /// The event for manager/jobs/measure.py. Each item is measured in processes of its own, twice, so
-/// the job takes at most 4 × `seconds` an item: that long for its dependencies and for itself.
+/// the job takes at most 4 × `seconds` an item: that long for its dependencies and for itself. The
+/// answer has at most 256 KiB an item.
 [[nodiscard]] boost::json::object measure_event(std::span<const MeasureItem> items,
                                                 std::chrono::seconds seconds);
 

@@ -57,7 +57,7 @@ Result<> remove_file(const fs::path& path) {
 
 }  // namespace
 
-Result<ProfileBook::Opened> ProfileBook::open(fs::path folder) {
+Result<ProfileBook::Opened> ProfileBook::open(const fs::path& folder) {
   if (::mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST) {
     return fail_errno("mkdir", folder.native());
   }

@@ -33,7 +33,7 @@ class ProfileBook {
 
   /// Makes the folder (0700) if need be and reads what it holds. Files that are not whole profiles
   /// under their own names are removed and told of; they are measured again.
-  [[nodiscard]] static Result<Opened> open(std::filesystem::path folder);
+  [[nodiscard]] static Result<Opened> open(const std::filesystem::path& folder);
 
   [[nodiscard]] std::optional<Profile> find(const Package& package) const;
 
