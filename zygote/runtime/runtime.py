@@ -51,16 +51,19 @@ import types
 # from every child zygote's import. Not more: each megabyte and each shared library in the root makes
 # every clone dearer.
 COMMON_MODULES = (
-    "abc", "ast", "asyncio", "base64", "binascii", "bisect", "calendar", "collections",
-    "collections.abc", "concurrent.futures", "concurrent.futures.thread", "contextlib",
-    "contextvars", "copy", "csv", "dataclasses", "datetime", "email.utils", "enum", "errno",
-    "fnmatch", "functools", "glob", "gzip", "hashlib", "heapq", "hmac", "html", "html.parser",
-    "inspect", "io", "itertools", "json", "keyword", "linecache", "locale", "logging", "math",
-    "numbers", "operator", "pathlib", "pickle", "queue", "random", "re", "secrets", "select",
-    "selectors", "shutil", "signal", "socket", "ssl", "stat", "string", "struct", "subprocess",
-    "tempfile", "textwrap", "threading", "time", "traceback", "types", "typing", "unicodedata",
-    "urllib.error", "urllib.parse", "urllib.request", "uuid", "warnings", "weakref", "zipfile",
-    "zlib",
+    "__future__", "_strptime", "abc", "ast", "asyncio", "base64", "binascii", "bisect", "calendar",
+    "collections", "collections.abc", "colorsys", "concurrent.futures", "concurrent.futures.thread",
+    "configparser", "contextlib", "contextvars", "copy", "csv", "dataclasses", "datetime",
+    "decimal", "difflib", "email.utils", "encodings.utf_16_be", "encodings.utf_16_le", "enum",
+    "errno", "fnmatch", "functools", "gettext", "glob", "gzip", "hashlib", "heapq", "hmac", "html",
+    "html.parser", "http.cookiejar", "http.cookies", "importlib.resources", "inspect", "io",
+    "itertools", "json", "keyword", "linecache", "locale", "logging", "math", "mimetypes",
+    "numbers", "operator", "optparse", "pathlib", "pickle", "pkgutil", "pprint", "queue", "random",
+    "re", "secrets", "select", "selectors", "shlex", "shutil", "signal", "socket", "socketserver",
+    "ssl", "stat", "string", "stringprep", "struct", "subprocess", "tempfile", "textwrap",
+    "threading", "time", "traceback", "types", "typing", "unicodedata", "urllib.error",
+    "urllib.parse", "urllib.request", "uuid", "warnings", "weakref", "xml.etree.ElementPath",
+    "xml.parsers.expat", "xml.sax", "zipfile", "zlib",
 )  # fmt: skip
 
 TASK = "/var/task"
