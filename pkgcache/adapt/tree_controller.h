@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,7 +24,7 @@
 namespace sock::pkgcache {
 
 class TreeFit;
-struct FitWorld;
+struct FitLimits;
 
 struct TreeOptions {
   std::uint64_t budget_bytes = std::uint64_t{512} << 20U;  ///< of all zygotes beside the root
@@ -36,8 +37,11 @@ struct TreeOptions {
   SketchOptions demand;
   ParkedLimits parked;
 
-  /// Calls that a deployed set counts as having had before it has any.
-  double prior_calls = 0.1;
+  /// Calls that every deployed function counts as having had on top of those it had.
+  double prior_calls = 0.3;
+  /// Calls a second that all deployed sets without any are taken to have together, at least: where
+  /// there is room, a few functions have zygotes before their first calls.
+  double idle_rate = 0.1;
   std::chrono::duration<double> interval{60};  ///< between plans when nothing has changed
   std::chrono::duration<double> least_interval{2};
   /// Part of the calls (0 … 1) that must have moved to other sets for a plan before its time.
@@ -46,6 +50,11 @@ struct TreeOptions {
   std::chrono::duration<double> horizon{300};
   double margin = 1.5;
   double start_ms = 50;  ///< what making a zygote takes beside its imports
+  /// A set gets a zygote without waiting for a plan when its calls have lost `margin` times
+  /// `regret` times what making it takes.
+  double regret = 2;
+  /// Part of the calls that come from functions not deployed yet, 0 … 1 exclusive; see Unseen.
+  double unseen = 0.05;
 };
 
 /// Why the tree changes.
@@ -82,7 +91,7 @@ struct Decision {
 ///     if (!planning && controller.due(now)) {
 ///       snapshot = controller.take(now);
 ///       // on a worker: proposal = TreeController::plan(snapshot)
-///       if (auto decision = controller.decide(std::move(proposal), now)) apply(*decision);
+///       if (auto decision = controller.decide(std::move(proposal))) apply(*decision);
 ///     }
 class TreeController {
  public:
@@ -105,13 +114,14 @@ class TreeController {
   /// What zygotes may hold from now on; null is nothing. A decision when the tree holds something
   /// else; in any case a plan is due.
   [[nodiscard]] std::optional<Decision> set_packages(
-      std::shared_ptr<const MeasuredPackages> packages, Clock::time_point now);
+      std::shared_ptr<const MeasuredPackages> packages);
 
   /// The memory for all zygotes beside the root. With less than the tree takes, a decision that
   /// retires what saves least per MB; never what is pinned.
   [[nodiscard]] std::optional<Decision> set_budget(std::uint64_t bytes, Clock::time_point now);
 
-  /// What a live node really takes, and took to be made; corrects the predictions. 0: not known.
+  /// What a live node itself takes, without what it shares with its parent, and what making it
+  /// took; corrects what is expected of all nodes together. 0: not known.
   void note_node(std::string_view node, std::uint64_t memory_bytes, double creation_ms);
   /// What a parked clone of the node takes.
   void note_parked(std::string_view node, std::uint64_t clone_bytes);
@@ -130,8 +140,7 @@ class TreeController {
   [[nodiscard]] static std::shared_ptr<Proposal> plan(const Snapshot& snapshot);
   /// The tree to have now, if the proposal is worth the change and still holds; else the plan is
   /// due again. One proposal once, in the order of take().
-  [[nodiscard]] std::optional<Decision> decide(std::shared_ptr<Proposal> proposal,
-                                               Clock::time_point now);
+  [[nodiscard]] std::optional<Decision> decide(std::shared_ptr<Proposal> proposal);
 
   /// The tree as last decided.
   [[nodiscard]] const ZygotePlan& current() const { return current_; }
@@ -141,11 +150,56 @@ class TreeController {
   [[nodiscard]] std::uint64_t calls_of(std::string_view node) const;
 
  private:
-  struct Set;
-  struct Live;
+  /// A set that is deployed or still has demand.
+  struct Set {
+    std::shared_ptr<const std::vector<Package>> packages;
+    std::size_t functions = 0;            ///< deployed ones that have it
+    double planned = 0;                   ///< its part of the calls at the last take()
+    std::optional<std::size_t> demanded;  ///< its place in the live tree's world
+  };
+  /// What is known of a node of the tree.
+  struct NodeFacts {
+    std::uint64_t calls = 0;
+    double predicted_mb = 0;  ///< of its own; 0 for the root
+    double predicted_ms = 0;  ///< of its creation
+    double memory_mb = 0;     ///< 0: not measured, as below
+    double creation_ms = 0;
+    std::uint64_t clone_bytes = 0;
+  };
+  struct TextHash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+
+  [[nodiscard]] double weight(SetId id, const Set& set) const;
+  [[nodiscard]] double total_weight() const;
+  [[nodiscard]] double distance() const;
+  [[nodiscard]] double rate(SetId id, const Set& set, double total, Clock::time_point now) const;
+  void refresh_rates(Clock::time_point now);
+  void forget_faded();
+  [[nodiscard]] double measured_by_predicted(double NodeFacts::*measured,
+                                             double NodeFacts::*predicted) const;
+  [[nodiscard]] FitLimits limits() const;
+  void go_live(TreeFit fit);
+  [[nodiscard]] std::optional<Decision> adopt(TreeFit fit, Cause cause);
 
   TreeOptions options_;
+  DemandSketch sketch_;
+  std::unordered_map<SetId, Set> sets_;
+  std::map<std::vector<Package>, SetId> ids_;
+  SetId next_id_ = 1;
+  std::shared_ptr<const MeasuredPackages> packages_;
+
   ZygotePlan current_;
+  std::map<std::string, std::uint32_t> parked_;
+  std::unordered_map<std::string, NodeFacts, TextHash, std::equal_to<>> facts_;
+  std::unique_ptr<TreeFit> live_;  ///< the current tree; null before the first plan
+  std::vector<double> regret_ms_;  ///< by demanded set, since the last plan
+  std::vector<std::size_t> hot_;   ///< those whose regret has come due
+
+  bool wanted_ = true;       ///< a plan as soon as may be
+  std::uint64_t basis_ = 0;  ///< counts what makes a proposal outdated
+  std::optional<Clock::time_point> planned_at_;
+  Clock::time_point looked_at_;
 };
 
 }  // namespace sock::pkgcache
