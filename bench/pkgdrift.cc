@@ -8,13 +8,17 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "bench/drift.h"
 #include "pkgcache/planner/costs_text.h"
 #include "pkgcache/planner/functions_text.h"
+#include "pkgcache/planner/random.h"
 
 namespace sock::bench {
 namespace {
@@ -47,14 +51,54 @@ Result<DriftData> load(const Options& options) {
   return DriftData(std::move(*parsed), *table, options.drift.tree.costs);
 }
 
-void print(const char* name, const DriftResult& result, const DriftResult& ideal,
-           const DriftOptions& options) {
+void print(const char* name, const DriftResult& result, const DriftResult& ideal) {
   std::printf("%-10s", name);
   for (const double ms : result.window_ms) std::printf(" %6.2f", ms);
   std::printf(" | %6.2f %+5.0f %% | %7.3f %7.3f | %5.1f %5.1f %6.1f\n", result.settled_ms,
               100 * (result.settled_ms / ideal.settled_ms - 1), result.import_ms_per_call,
               result.creation_ms_per_call, result.adoptions, result.created, result.mb);
-  (void)options;
+}
+
+/// What the controller takes of the event loop and of a worker, with all functions deployed.
+void time_controller(const DriftData& data, const DriftOptions& options) {
+  TreeOptions tree = options.tree;
+  tree.budget_bytes = static_cast<std::uint64_t>(options.budget_mb * (1 << 20));
+  TreeController controller(tree);
+  (void)controller.set_packages(data.measured);
+  std::vector<SetId> sets;
+  for (const Function& function : data.functions) {
+    sets.push_back(controller.deploy(function.packages));
+  }
+  Random random(1);
+  Clock::time_point now{};
+  const auto calls = [&](std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) {
+      now += std::chrono::milliseconds(20);
+      const std::size_t below = 1 + random.below(sets.size());
+      controller.note_call(sets[random.below(below)], "root", now);
+    }
+  };
+  calls(10'000);
+  const auto timed = [](auto&& work) {
+    const auto start = Clock::now();
+    work();
+    return static_cast<double>(micros_between(start, Clock::now()));
+  };
+  std::shared_ptr<const TreeController::Snapshot> snapshot;
+  std::shared_ptr<TreeController::Proposal> proposal;
+  const double take = timed([&] { snapshot = controller.take(now); });
+  const double plan = timed([&] { proposal = TreeController::plan(*snapshot); });
+  const double decide = timed([&] { (void)controller.decide(std::move(proposal)); });
+  constexpr std::size_t kCalls = 1'000'000;
+  const double call = timed([&] { calls(kCalls); }) / kCalls * 1e3;
+  const double react = timed([&] { (void)controller.react(now); });
+  const double due = timed([&] { (void)controller.due(now); });
+  const double shrink = timed([&] { (void)controller.set_budget(tree.budget_bytes / 2, now); });
+  std::printf(
+      "%zu functions: a call %.0f ns; take %.2f ms, plan %.0f ms (on a worker), decide %.2f ms, "
+      "react %.2f ms, due %.2f ms, half the budget %.2f ms\n",
+      data.functions.size(), call, take / 1e3, plan / 1e3, decide / 1e3, react / 1e3, due / 1e3,
+      shrink / 1e3);
 }
 
 int run(int argc, char** argv) {
@@ -115,12 +159,13 @@ int run(int argc, char** argv) {
   };
   const DriftResult ideal = mean(Contender::kRefitted);
   if (!options.brief) {
-    print("none", mean(Contender::kNone), ideal, drift);
-    print("SOCK", mean(Contender::kSock), ideal, drift);
-    print("frozen", mean(Contender::kFrozen), ideal, drift);
+    print("none", mean(Contender::kNone), ideal);
+    print("SOCK", mean(Contender::kSock), ideal);
+    print("frozen", mean(Contender::kFrozen), ideal);
   }
-  print("ours", mean(Contender::kOurs), ideal, drift);
-  print("refitted", ideal, ideal, drift);
+  print("ours", mean(Contender::kOurs), ideal);
+  print("refitted", ideal, ideal);
+  time_controller(*data, drift);
   return 0;
 }
 

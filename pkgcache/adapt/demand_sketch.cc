@@ -14,6 +14,8 @@ using Seconds = std::chrono::duration<double>;
 /// A pause counts for no more than this part of a half-life: a quiet night tells nothing about who
 /// is popular.
 constexpr double kLongestPause = 1.0 / 64;
+/// Part of a half-life that calls are taken to have come in at first: one call is no rate.
+constexpr double kLeastAge = 1.0 / 20;
 /// Half-life of the weight of a call among the latest, in calls.
 constexpr double kLatestCalls = 128;
 /// Calls of which the latest must have more to speak against the past.
@@ -90,7 +92,7 @@ double DemandSketch::rate(Clock::time_point now) const {
   const double half_life = options_.half_life.count();
   const double calls = calls_ * std::exp2(-Seconds(now - last_).count() / half_life);
   // Less than a half-life old, it has not seen all that would be remembered.
-  const double age = std::max(1.0, Seconds(now - started_at_).count());
+  const double age = std::max(kLeastAge * half_life, Seconds(now - started_at_).count());
   return calls * std::numbers::ln2 / half_life / -std::expm1(-age / half_life * std::numbers::ln2);
 }
 

@@ -80,7 +80,7 @@ void TreeController::note_call(SetId set, std::string_view node, Clock::time_poi
   const auto noted = sketch_.note(set, now);
   wanted_ = wanted_ || noted.moved;
   if (const auto served = facts_.find(node); served != facts_.end()) ++served->second.calls;
-  if (const auto d = found->second.demanded; d && live_) {
+  if (const auto d = found->second.demanded; d && regretting_) {
     const double lost = live_->savable_ms(*d) - live_->saved_ms(*d);
     double& regret = regret_ms_[*d];
     const double due = options_.regret * options_.margin * (options_.start_ms + lost);
@@ -106,6 +106,9 @@ std::optional<Decision> TreeController::set_packages(
     if (!packages_->contains(universe.package(i))) barred.insert(i);
   }
   if (barred.empty()) return std::nullopt;
+  // What is known to be missed may hold some of them.
+  hot_.clear();
+  regretting_ = false;
   TreeFit fit = *live_;
   fit.drop_holding(barred);
   return adopt(std::move(fit), Cause::kBarred);
@@ -289,6 +292,7 @@ void TreeController::go_live(TreeFit fit) {
   const bool same_world = live_ && &live_->world() == &fit.world();
   live_ = std::make_unique<TreeFit>(std::move(fit));
   if (same_world) return;
+  regretting_ = true;
   regret_ms_.assign(live_->world().demand.size(), 0);
   hot_.clear();
   for (auto& [id, set] : sets_) {

@@ -30,7 +30,7 @@ struct TreeOptions {
   std::uint64_t budget_bytes = std::uint64_t{512} << 20U;  ///< of all zygotes beside the root
   std::size_t max_nodes = 256;                             ///< with the root
   std::size_t max_depth = kMaxTreeDepth;                   ///< levels below the root
-  /// Sets that always have a zygote, whatever the demand and the budget; of each the part that
+  /// Sets that always have a zygote, whatever the demand and the limits; of each the part that
   /// zygotes may hold. Sets with two versions of one package are left out.
   std::vector<std::vector<Package>> pinned;
   CostParameters costs;
@@ -195,6 +195,7 @@ class TreeController {
   std::unique_ptr<TreeFit> live_;  ///< the current tree; null before the first plan
   std::vector<double> regret_ms_;  ///< by demanded set, since the last plan
   std::vector<std::size_t> hot_;   ///< those whose regret has come due
+  bool regretting_ = false;        ///< the live tree's world still holds
 
   bool wanted_ = true;       ///< a plan as soon as may be
   std::uint64_t basis_ = 0;  ///< counts what makes a proposal outdated
