@@ -122,17 +122,23 @@ class Follower {
       EXPECT_TRUE(depth.contains(id));
       EXPECT_TRUE(alive_.insert(id).second) << "created twice";
     }
+    std::set<std::string> retired;
     for (const std::string& id : decision.retire) {
+      EXPECT_FALSE(retired.contains(parents_[id])) << "a parent before its child";
+      retired.insert(id);
       EXPECT_FALSE(depth.contains(id));
       EXPECT_EQ(alive_.erase(id), 1U) << "retired what was not there";
     }
     EXPECT_EQ(alive_.size() + 1, plan.nodes.size());
+    parents_.clear();
+    for (const ZygoteSpec& spec : plan.nodes) parents_[spec.id] = spec.parent;
   }
 
  private:
   TreeOptions options_;
   std::shared_ptr<const MeasuredPackages> measured_;
   std::set<std::string> alive_;
+  std::map<std::string, std::string> parents_;
 
  public:
   TreeController controller;
