@@ -79,7 +79,7 @@ Row measure(const Data& data, const Options& options, Algorithm algorithm, doubl
         fitted == Fitted::kToTheJudged ? judged : demanded_sets(data.universe, halves.planned);
     Comparison comparison;
     comparison.limits.budget_mb = budget;
-    if (fitted == Fitted::kToTheJudged) comparison.limits.unseen.share = 0;
+    comparison.limits.unseen.share = fitted == Fitted::kToTheJudged ? 0 : 1;
     comparison.seed = seed;
     const Judgement result =
         compare(algorithm, data.universe, planned, judged, costs, comparison).judgement;

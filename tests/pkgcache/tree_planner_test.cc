@@ -185,8 +185,8 @@ TEST(Selection, KeepsCountAsTreesComeAndGo) {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     Random random(seed);
     const PlanWorld world(random_functions(random, 40, 20), random_costs(random, 20));
-    const auto candidates =
-        find_candidates(world.universe, world.demand, world.dependencies, world.costs);
+    const auto candidates = find_candidates(world.universe, world.demand, world.demand,
+                                            world.dependencies, world.costs);
     ASSERT_GT(candidates.size(), 10U);
     Selection selection(world.demand, candidates, world.costs);
     for (int step = 0; step < 120; ++step) {
@@ -200,7 +200,9 @@ TEST(Selection, KeepsCountAsTreesComeAndGo) {
         EXPECT_NEAR(saved - loss, selection.saved(), 1e-6);
         EXPECT_NEAR(mb - cost, selection.mb(), 1e-6);
       } else {
+        const double most = selection.most_gain(c);
         const double gain = selection.gain(c);
+        EXPECT_GE(most, gain - 1e-9);
         const double cost = selection.cost_mb(c);
         selection.add(c);
         EXPECT_NEAR(saved + gain, selection.saved(), 1e-6);
