@@ -46,9 +46,18 @@ CostModel::CostModel(const Universe& universe, const CostTable& table, CostParam
       for (const auto& [version, other] : versions->second) known.push_back(other);
       cost = median_cost(known);
     }
-    ms_.push_back(cost.ms * (1 - parameters_.root_share_ms));
-    mb_.push_back(cost.mb * (1 - parameters_.root_share_mb));
+    add(cost);
   }
+}
+
+CostModel::CostModel(std::span<const PackageCost> packages, CostParameters parameters)
+    : parameters_(parameters) {
+  for (const PackageCost& cost : packages) add(cost);
+}
+
+void CostModel::add(const PackageCost& cost) {
+  ms_.push_back(cost.ms * (1 - parameters_.root_share_ms));
+  mb_.push_back(cost.mb * (1 - parameters_.root_share_mb));
 }
 
 double CostModel::clone_ms(double mb) const {

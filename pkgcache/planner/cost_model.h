@@ -51,6 +51,9 @@ class CostModel {
   /// the median of all; such names are counted in unknown().
   CostModel(const Universe& universe, const CostTable& table, CostParameters parameters = {});
 
+  /// From the cost of each package of a universe, in its order.
+  explicit CostModel(std::span<const PackageCost> packages, CostParameters parameters = {});
+
   [[nodiscard]] double import_ms(const PackageSet& set) const { return sum(set, ms_); }
   /// Private memory of the packages alone.
   [[nodiscard]] double memory_mb(const PackageSet& set) const { return sum(set, mb_); }
@@ -69,6 +72,7 @@ class CostModel {
   [[nodiscard]] std::size_t unknown() const { return unknown_; }
 
  private:
+  void add(const PackageCost& cost);
   [[nodiscard]] static double sum(const PackageSet& set, const std::vector<double>& values) {
     double total = 0;
     set.for_each([&](std::size_t i) { total += values[i]; });
