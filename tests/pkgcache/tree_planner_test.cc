@@ -7,6 +7,7 @@
 #include <set>
 
 #include "pkgcache/planner/judge.h"
+#include "pkgcache/planner/kindred.h"
 #include "pkgcache/planner/lookup.h"
 #include "pkgcache/planner/selection.h"
 #include "tests/pkgcache/plan_world.h"
@@ -132,6 +133,53 @@ TEST(TreePlanner, ADearerCloneIsNotWorthACheapImport) {
   const CostTable table = {{"blob", {{"1", {0.5, 50}}}}};
   const PlanWorld world({function_of("a", {"blob"})}, table, {kUnsealedClone, 4, 1});
   EXPECT_EQ(plan(world, limits_of(1000)).size(), 1U);
+}
+
+TEST(TreePlanner, IsReadyForCombinationsThatNobodyHas) {
+  const CostTable table = {{"pandas", {{"1", {200, 9}}}}, {"flask", {{"1", {90, 2}}}}};
+  const PlanWorld world({function_of("a", {"pandas"}), function_of("b", {"flask"})}, table);
+  const auto holds_both = [&](double unseen) {
+    return std::ranges::any_of(plan(world, limits_of(100, unseen)), [&](const TreeNode& node) {
+      return node.packages == world.set({"pandas", "flask"});
+    });
+  };
+  EXPECT_FALSE(holds_both(0));
+  EXPECT_TRUE(holds_both(1));
+}
+
+TEST(TreePlanner, OnlyTheHeaviestSetsCountWhenThereAreTooMany) {
+  const CostTable table = {{"light", {{"1", {5, 1}}}}, {"heavy", {{"1", {500, 9}}}}};
+  const PlanWorld world({function_of("a", {"light"}, 9), function_of("b", {"heavy"}, 1)}, table);
+  TreeLimits limits = limits_of(100);
+  limits.most_sets = 1;
+  const ZygoteTree tree = plan(world, limits);
+  ASSERT_EQ(tree.size(), 2U);
+  EXPECT_EQ(tree[1].packages, world.set({"heavy"}));
+}
+
+TEST(Candidates, ServeThoseThatHaveThemAndAreDistinct) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    Random random(seed);
+    const PlanWorld world(random_functions(random, 50, 30), random_costs(random, 30));
+    const auto expected =
+        with_kindred(world.universe, world.demand, world.dependencies, {.share = 1, .sets = 300});
+    CandidateLimits limits;
+    limits.candidates = 200;
+    const auto candidates = find_candidates(world.universe, world.demand, expected,
+                                            world.dependencies, world.costs, limits);
+    EXPECT_EQ(candidates.size(), 200U);
+    std::set<PackageSet> seen;
+    for (const Candidate& candidate : candidates) {
+      EXPECT_TRUE(seen.insert(candidate.packages).second);
+      EXPECT_DOUBLE_EQ(candidate.ms, world.costs.saved_ms(candidate.packages));
+      EXPECT_DOUBLE_EQ(candidate.mb, world.costs.memory_mb(candidate.packages));
+      std::vector<std::uint32_t> serves;
+      for (std::uint32_t d = 0; d < expected.size(); ++d) {
+        if (candidate.packages.is_subset_of(expected[d].packages)) serves.push_back(d);
+      }
+      EXPECT_EQ(candidate.serves, serves);
+    }
+  }
 }
 
 /// The least mean over every choice of up to `most` closed sets that fits.
