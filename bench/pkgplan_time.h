@@ -7,7 +7,8 @@
 
 namespace sock::bench {
 
-/// Prints how long planning for `functions` takes at each budget, best, middle and worst of five.
+/// Prints what planning for `functions` takes of a processor's time at each budget: of five the
+/// middle, the best and the worst.
 void time_planning(std::span<const pkgcache::Function> functions, const pkgcache::CostTable& table,
                    const pkgcache::CostParameters& parameters, std::span<const double> budgets);
 

@@ -182,6 +182,37 @@ TEST(Candidates, ServeThoseThatHaveThemAndAreDistinct) {
   }
 }
 
+TEST(Candidates, AreOfEveryKind) {
+  const CostTable table = {{"a", {{"1", {90, 2}}}},
+                           {"b", {{"1", {80, 2}}}},
+                           {"c", {{"1", {70, 2}}}},
+                           {"d", {{"1", {60, 2}}}},
+                           {"junk", {{"1", {1, 90}}}}};
+  const auto found = [&](std::vector<Function> functions, const CandidateLimits& limits) {
+    for (const char* alone : {"a", "b", "c", "d", "junk"}) {
+      functions.push_back(function_of(alone, {alone}));
+    }
+    const PlanWorld world(functions, table);
+    const auto candidates = find_candidates(world.universe, world.demand, world.demand,
+                                            world.dependencies, world.costs, limits);
+    return std::ranges::find(candidates, world.set({"a", "b"}), &Candidate::packages) !=
+           candidates.end();
+  };
+  CandidateLimits unions;
+  unions.heavy_sets = 0;
+  CandidateLimits intersections;
+  intersections.heavy_packages = 0;
+  CandidateLimits neither = unions;
+  neither.heavy_packages = 0;
+  const Function abc = function_of("abc", {"a", "b", "c"});
+  const Function abd = function_of("abd", {"a", "b", "d"});
+  const Function dirty = function_of("ab+", {"a", "b", "junk"});
+  EXPECT_FALSE(found({abc, abd}, neither));
+  EXPECT_TRUE(found({abc, abd}, intersections));
+  EXPECT_TRUE(found({abc}, unions));
+  EXPECT_TRUE(found({dirty}, neither)) << "without what saves little";
+}
+
 /// The least mean over every choice of up to `most` closed sets that fits.
 double optimum(const PlanWorld& world, double budget_mb, std::size_t most) {
   std::vector<PackageSet> sets;
