@@ -6,18 +6,16 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <string>
 #include <vector>
 
 #include "base/file.h"
+#include "bench/pkgplan_time.h"
 #include "pkgcache/baselines/compare.h"
 #include "pkgcache/planner/costs_text.h"
 #include "pkgcache/planner/functions_text.h"
-#include "pkgcache/planner/lookup.h"
 #include "pkgcache/planner/popularity.h"
-#include "pkgcache/planner/random.h"
 
 namespace sock::bench {
 namespace {
@@ -31,6 +29,7 @@ struct Options {
   std::string costs;
   std::vector<double> budgets = {50, 100, 200, 400, 800};
   std::vector<double> exponents = {0, 1.1};
+  unsigned first_seed = 1;
   unsigned seeds = 10;
   bool unsealed = false;
   CostParameters parameters;
@@ -57,6 +56,7 @@ Result<Data> load(const Options& options) {
 
 /// Means over the seeds.
 struct Row {
+  std::vector<double> means;  ///< by seed
   double mean_ms = 0;
   double p99_ms = 0;
   double hit_ratio = 0;
@@ -71,7 +71,7 @@ Row measure(const Data& data, const Options& options, Algorithm algorithm, doubl
             double exponent, Fitted fitted = Fitted::kToOthers) {
   const CostModel costs(data.universe, data.costs, options.parameters);
   Row row;
-  for (unsigned seed = 1; seed <= options.seeds; ++seed) {
+  for (unsigned seed = options.first_seed; seed < options.first_seed + options.seeds; ++seed) {
     Halves halves = split_by_name(data.functions, seed);
     make_zipf(halves.planned, halves.judged, exponent, seed);
     const auto judged = demanded_sets(data.universe, halves.judged);
@@ -79,10 +79,11 @@ Row measure(const Data& data, const Options& options, Algorithm algorithm, doubl
         fitted == Fitted::kToTheJudged ? judged : demanded_sets(data.universe, halves.planned);
     Comparison comparison;
     comparison.limits.budget_mb = budget;
-    if (fitted == Fitted::kToTheJudged) comparison.limits.unseen.share = 0;
+    comparison.limits.unseen.share = fitted == Fitted::kToTheJudged ? 0 : 1;
     comparison.seed = seed;
     const Judgement result =
         compare(algorithm, data.universe, planned, judged, costs, comparison).judgement;
+    row.means.push_back(result.mean_ms);
     row.mean_ms += result.mean_ms / options.seeds;
     row.p99_ms += result.p99_ms / options.seeds;
     row.hit_ratio += result.hit_ratio / options.seeds;
@@ -98,10 +99,26 @@ void print_row(const char* name, const Row& row) {
               100 * row.hit_ratio, row.saved_ms_per_mb, row.creation_ms, row.nodes);
 }
 
+/// Of the splits by their own ratio the middle one, as a change.
+double median_change(const Row& ours, const Row& other) {
+  std::vector<double> changes;
+  for (std::size_t i = 0; i < ours.means.size(); ++i) {
+    changes.push_back(ours.means[i] / other.means[i] - 1);
+  }
+  std::ranges::nth_element(changes, changes.begin() + static_cast<long>(changes.size() / 2));
+  return changes[changes.size() / 2];
+}
+
+void print_change(const char* other, const Row& ours, const Row& theirs) {
+  std::printf("  ours against %s: %+.1f %% (middle split %+.1f %%), p99 %+.1f %%\n", other,
+              100 * (ours.mean_ms / theirs.mean_ms - 1), 100 * median_change(ours, theirs),
+              100 * (ours.p99_ms / theirs.p99_ms - 1));
+}
+
 void print_table(const Data& data, const Options& options, double exponent) {
-  std::printf("popularity: %s, mean of %u splits\n",
+  std::printf("popularity: %s, mean of the splits %u to %u\n",
               exponent > 0 ? ("Zipf " + CLI::detail::to_string(exponent)).c_str() : "equal",
-              options.seeds);
+              options.first_seed, options.first_seed + options.seeds - 1);
   for (const double budget : options.budgets) {
     std::printf("  %-14s %9s %9s %9s %9s %12s %8s\n",
                 (CLI::detail::to_string(budget) + " MB").c_str(), "mean ms", "p99 ms", "hits",
@@ -118,75 +135,11 @@ void print_table(const Data& data, const Options& options, double exponent) {
     print_row("ours", ours);
     print_row("ours, refitted",
               measure(data, options, Algorithm::kOurs, budget, exponent, Fitted::kToTheJudged));
-    std::printf(
-        "  ours against ForkLift %+.0f %%, p99 %+.0f %%; against SOCK %+.0f %%, p99 %+.0f %%\n",
-        100 * (ours.mean_ms / forklift.mean_ms - 1), 100 * (ours.p99_ms / forklift.p99_ms - 1),
-        100 * (ours.mean_ms / sock.mean_ms - 1), 100 * (ours.p99_ms / sock.p99_ms - 1));
+    print_change("ForkLift", ours, forklift);
+    print_change("SOCK", ours, sock);
     std::fflush(stdout);
   }
   std::printf("\n");
-}
-
-double milliseconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
-      .count();
-}
-
-void time_planning(const Data& data, const Options& options) {
-  const auto demand = demanded_sets(data.universe, data.functions);
-  const CostModel costs(data.universe, data.costs, options.parameters);
-  for (const double budget : options.budgets) {
-    std::vector<double> times;
-    for (int round = 0; round < 5; ++round) {
-      const auto start = std::chrono::steady_clock::now();
-      const Dependencies dependencies(data.universe, demand);
-      TreeLimits limits;
-      limits.budget_mb = budget;
-      (void)plan_tree(data.universe, demand, dependencies, costs, limits);
-      times.push_back(milliseconds_since(start));
-    }
-    std::ranges::sort(times);
-    std::printf("planning %zu functions (%zu sets), %zu packages, %g MB: %.1f ms (%.1f to %.1f)\n",
-                data.functions.size(), demand.size(), data.universe.size(), budget, times[2],
-                times.front(), times.back());
-  }
-}
-
-/// Made-up sets: 1,000 zygotes of up to 12 among 500 packages, functions with 18.
-void time_lookup() {
-  std::vector<Package> packages;
-  CostTable table;
-  Random random(7);
-  for (int i = 0; i < 500; ++i) {
-    packages.push_back({"p" + std::to_string(i), "1"});
-    table[packages.back().name]["1"] = {1 + 100 * random.unit(), 1};
-  }
-  const Universe universe(packages);
-  const CostModel costs(universe, table);
-  // Popular packages are in many sets.
-  const auto draw = [&](std::size_t n) {
-    PackageSet set = universe.empty_set();
-    while (set.count() < n) {
-      const double u = random.unit();
-      set.insert(static_cast<std::size_t>(u * u * u * 500));
-    }
-    return set;
-  };
-  ZygoteTree tree = {{universe.empty_set(), 0, 0}};
-  while (tree.size() < 1001) tree.push_back({draw(1 + random.below(12)), 0, 1});
-  const BestMatch match(tree, costs);
-  std::vector<PackageSet> wanted;
-  for (int i = 0; i < 1000; ++i) wanted.push_back(draw(18));
-  std::vector<double> rounds;
-  std::size_t sum = 0;
-  for (int round = 0; round < 101; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    for (const PackageSet& set : wanted) sum += match.find(set);
-    rounds.push_back(milliseconds_since(start));
-  }
-  std::ranges::sort(rounds);
-  std::printf("best match among 1000 zygotes, 500 packages: %.2f us (%.2f to %.2f), checksum %zu\n",
-              rounds[50], rounds.front(), rounds.back(), sum);
 }
 
 int run(int argc, char** argv) {
@@ -199,6 +152,9 @@ int run(int argc, char** argv) {
       ->delimiter(',')
       ->check(CLI::Range(0.0, 10.0));
   app.add_option("--seeds", options.seeds, "splits")->check(CLI::Range(1U, 1000U));
+  app.add_option("--first-seed", options.first_seed, "of the splits; the others follow it")
+      ->check(CLI::Range(1U, 1'000'000U))
+      ->capture_default_str();
   app.add_option("--node-mb", options.parameters.node_mb, "what a zygote costs by itself, MB")
       ->check(CLI::Range(0.0, 1000.0))
       ->capture_default_str();
@@ -215,7 +171,8 @@ int run(int argc, char** argv) {
     return 1;
   }
   for (const double exponent : options.exponents) print_table(*data, options, exponent);
-  time_planning(*data, options);
+  time_planning(data->functions, data->costs, options.parameters, options.budgets);
+  time_planning_at_worst(options.parameters);
   time_lookup();
   return 0;
 }

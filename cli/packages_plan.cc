@@ -56,8 +56,9 @@ Outcome<int> plan_packages(Context& context, const PlanOptions& options) {
   const pkgcache::CostModel costs(universe, *table);
   pkgcache::Comparison comparison;
   comparison.limits.budget_mb = *budget;
-  // Judged by the very functions it is for, there are no others to be ready for.
-  if (options.evaluate.empty()) comparison.limits.unseen.share = 0;
+  // Judged by the very functions it is for, there are no others to be ready for; by others, no call
+  // is of a function it is for.
+  comparison.limits.unseen.share = options.evaluate.empty() ? 0 : 1;
   const auto planned_sets = demanded_sets(universe, *functions);
   const auto judged_sets =
       options.evaluate.empty() ? planned_sets : demanded_sets(universe, judged);

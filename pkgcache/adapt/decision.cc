@@ -51,7 +51,7 @@ std::map<std::string, std::uint32_t> to_parked(
   for (const ZygoteSpec& spec : plan.nodes) {
     const PackageSet set = world.universe.set_of(spec.packages);
     place.emplace(set, zygotes.size());
-    zygotes.push_back({0, world.costs.clone_ms(world.costs.memory_mb(set)), clone_bytes(spec.id)});
+    zygotes.push_back({0, world.costs.clone_ms(set), clone_bytes(spec.id)});
   }
   for (std::size_t d = 0; d < world.demand.size(); ++d) {
     const auto best = fit.best(d);

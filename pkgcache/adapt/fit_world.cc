@@ -25,7 +25,7 @@ std::vector<PackageCost> costs_of(const Universe& universe, const MeasuredPackag
   std::vector<PackageCost> out;
   for (std::size_t i = 0; i < universe.size(); ++i) {
     const MeasuredPackage& package = measured.at(universe.package(i));
-    out.push_back({package.ms, package.mb});
+    out.push_back({package.ms, package.mb, package.vmas});
   }
   return out;
 }

@@ -21,7 +21,7 @@ std::vector<NodeView> view_tree(const ZygotePlan& plan, std::span<const Demand> 
     if (found == packages.end()) {
       known.emplace_back();
     } else {
-      known.push_back({found->second.ms, found->second.mb});
+      known.push_back({found->second.ms, found->second.mb, found->second.vmas});
     }
   }
   const CostModel model(known, costs);

@@ -11,28 +11,40 @@ namespace {
 
 class Finder {
  public:
-  Finder(const Universe& universe, std::span<const DemandedSet> demand,
-         const Dependencies& dependencies, const CostModel& costs, const CandidateLimits& limits)
+  Finder(const Universe& universe, std::span<const DemandedSet> known,
+         std::span<const DemandedSet> expected, const Dependencies& dependencies,
+         const CostModel& costs, const CandidateLimits& limits)
       : universe_(universe),
-        demand_(demand),
+        known_(usable(universe, known)),
+        expected_(usable(universe, expected)),
+        demand_(expected),
         dependencies_(dependencies),
         costs_(costs),
-        limits_(limits) {}
+        limits_(limits),
+        most_sets_(std::min(limits.sets, limits.set_bytes / (universe.size() / 8 + 1))) {}
 
   std::vector<Candidate> find() {
-    for (const DemandedSet& function : demand_) {
-      if (!universe_.has_conflict(function.packages)) usable_.push_back(&function);
-    }
     add_functions_and_closures();
     add_intersections();
     add_unions();
+    for (const DemandedSet* function : expected_) add(dependencies_.trimmed(function->packages));
     add_trimmed();
     return best();
   }
 
  private:
+  using Sets = std::vector<const DemandedSet*>;
+
+  static Sets usable(const Universe& universe, std::span<const DemandedSet> demand) {
+    Sets out;
+    for (const DemandedSet& function : demand) {
+      if (!universe.has_conflict(function.packages)) out.push_back(&function);
+    }
+    return out;
+  }
+
   void add(PackageSet set) {
-    if (set.empty() || sets_.size() >= limits_.sets || !seen_.insert(set).second) return;
+    if (set.empty() || sets_.size() >= most_sets_ || !seen_.insert(set).second) return;
     sets_.push_back(std::move(set));
   }
 
@@ -44,7 +56,7 @@ class Finder {
   }
 
   void add_functions_and_closures() {
-    for (const DemandedSet* function : usable_) {
+    for (const DemandedSet* function : known_) {
       add(dependencies_.trimmed(function->packages));
       function->packages.for_each([&](std::size_t i) { add(closure(i, function->packages)); });
     }
@@ -52,7 +64,7 @@ class Finder {
 
   void add_intersections() {
     std::vector<std::pair<double, const DemandedSet*>> heavy;
-    for (const DemandedSet* function : usable_) {
+    for (const DemandedSet* function : known_) {
       heavy.emplace_back(function->rate * costs_.import_ms(function->packages), function);
     }
     std::ranges::stable_sort(heavy, std::ranges::greater{}, [](const auto& h) { return h.first; });
@@ -70,7 +82,7 @@ class Finder {
   /// Of the packages that cost the callers most, every two that some function has both of.
   void add_unions() {
     std::vector<double> weight(universe_.size(), 0);
-    for (const DemandedSet* function : usable_) {
+    for (const DemandedSet* function : expected_) {
       function->packages.for_each(
           [&](std::size_t i) { weight[i] += function->rate * costs_.package_ms(i); });
     }
@@ -82,7 +94,7 @@ class Finder {
     PackageSet heavy = universe_.empty_set();
     for (const std::size_t i : order) heavy.insert(i);
     std::unordered_set<PackageSet, PackageSetHash> done;
-    for (const DemandedSet* function : usable_) {
+    for (const DemandedSet* function : expected_) {
       PackageSet here = function->packages;
       here &= heavy;
       if (!done.insert(here).second) continue;
@@ -119,41 +131,61 @@ class Finder {
     }
   }
 
-  std::vector<Candidate> best() {
-    std::vector<std::pair<double, Candidate>> scored;
-    for (PackageSet& set : sets_) {
-      Candidate candidate;
-      candidate.ms = costs_.saved_ms(set);
-      if (candidate.ms <= 0) continue;
-      candidate.mb = costs_.memory_mb(set);
-      double rate = 0;
-      for (std::size_t d = 0; d < demand_.size(); ++d) {
-        if (demand_[d].rate <= 0 || !set.is_subset_of(demand_[d].packages)) continue;
-        candidate.serves.push_back(d);
-        rate += demand_[d].rate;
-      }
-      if (rate <= 0) continue;
-      candidate.packages = std::move(set);
-      // Beside a tree that holds most of it already, a set costs little more than a zygote.
-      const double mb = costs_.parameters().node_mb + candidate.mb / 4 + 1e-9;
-      scored.emplace_back(rate * candidate.ms / mb, std::move(candidate));
+  /// By package: the demanded sets that have it and are called, as a set of their indexes.
+  [[nodiscard]] std::vector<PackageSet> callers() const {
+    std::vector<PackageSet> having(universe_.size(), PackageSet(demand_.size()));
+    for (std::size_t d = 0; d < demand_.size(); ++d) {
+      if (demand_[d].rate <= 0) continue;
+      demand_[d].packages.for_each([&](std::size_t i) { having[i].insert(d); });
     }
-    std::ranges::stable_sort(scored, [](const auto& a, const auto& b) {
-      return a.first != b.first ? a.first > b.first : a.second.packages < b.second.packages;
+    return having;
+  }
+
+  std::vector<Candidate> best() {
+    const std::vector<PackageSet> having = callers();
+    const auto served_by = [&](const PackageSet& set) {
+      const auto members = set.members();
+      PackageSet served = having[members.front()];
+      for (const std::size_t i : members) served &= having[i];
+      return served;
+    };
+    std::vector<std::pair<double, std::size_t>> scored;
+    for (std::size_t s = 0; s < sets_.size(); ++s) {
+      const double ms = costs_.saved_ms(sets_[s]);
+      if (ms <= 0) continue;
+      double rate = 0;
+      served_by(sets_[s]).for_each([&](std::size_t d) { rate += demand_[d].rate; });
+      if (rate <= 0) continue;
+      // Beside a tree that holds most of it already, a set costs little more than a zygote.
+      const double mb = costs_.parameters().node_mb + costs_.memory_mb(sets_[s]) / 4 + 1e-9;
+      scored.emplace_back(-rate * ms / mb, s);
+    }
+    std::ranges::sort(scored, [&](const auto& a, const auto& b) {
+      return a.first != b.first ? a.first < b.first : sets_[a.second] < sets_[b.second];
     });
     if (scored.size() > limits_.candidates) scored.resize(limits_.candidates);
     std::vector<Candidate> out;
     out.reserve(scored.size());
-    for (auto& [score, candidate] : scored) out.push_back(std::move(candidate));
+    for (const auto& [score, s] : scored) {
+      Candidate candidate;
+      candidate.ms = costs_.saved_ms(sets_[s]);
+      candidate.mb = costs_.memory_mb(sets_[s]);
+      served_by(sets_[s]).for_each(
+          [&](std::size_t d) { candidate.serves.push_back(static_cast<std::uint32_t>(d)); });
+      candidate.packages = std::move(sets_[s]);
+      out.push_back(std::move(candidate));
+    }
     return out;
   }
 
   const Universe& universe_;
-  std::span<const DemandedSet> demand_;
+  Sets known_;
+  Sets expected_;
+  std::span<const DemandedSet> demand_;  ///< what is expected, conflicts too
   const Dependencies& dependencies_;
   const CostModel& costs_;
   const CandidateLimits& limits_;
-  std::vector<const DemandedSet*> usable_;
+  const std::size_t most_sets_;
   std::size_t closures_ = 0;
   std::vector<PackageSet> sets_;
   std::unordered_set<PackageSet, PackageSetHash> seen_;
@@ -161,11 +193,11 @@ class Finder {
 
 }  // namespace
 
-std::vector<Candidate> find_candidates(const Universe& universe,
-                                       std::span<const DemandedSet> demand,
+std::vector<Candidate> find_candidates(const Universe& universe, std::span<const DemandedSet> known,
+                                       std::span<const DemandedSet> expected,
                                        const Dependencies& dependencies, const CostModel& costs,
                                        const CandidateLimits& limits) {
-  return Finder(universe, demand, dependencies, costs, limits).find();
+  return Finder(universe, known, expected, dependencies, costs, limits).find();
 }
 
 }  // namespace sock::pkgcache

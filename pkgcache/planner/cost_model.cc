@@ -17,11 +17,13 @@ double median(std::vector<double> values) {
 PackageCost median_cost(std::span<const PackageCost> costs) {
   std::vector<double> ms;
   std::vector<double> mb;
+  std::vector<double> vmas;
   for (const PackageCost& cost : costs) {
     ms.push_back(cost.ms);
     mb.push_back(cost.mb);
+    if (cost.vmas > 0) vmas.push_back(cost.vmas);
   }
-  return {median(std::move(ms)), median(std::move(mb))};
+  return {median(std::move(ms)), median(std::move(mb)), median(std::move(vmas))};
 }
 
 }  // namespace
@@ -58,23 +60,24 @@ CostModel::CostModel(std::span<const PackageCost> packages, CostParameters param
 void CostModel::add(const PackageCost& cost) {
   ms_.push_back(cost.ms * (1 - parameters_.root_share_ms));
   mb_.push_back(cost.mb * (1 - parameters_.root_share_mb));
+  vmas_.push_back(cost.vmas > 0 ? cost.vmas : parameters_.vmas_per_mb * mb_.back());
 }
 
-double CostModel::clone_ms(double mb) const {
+double CostModel::clone_ms(const PackageSet& set) const {
   const CloneCost& clone = parameters_.clone;
-  const double vmas = parameters_.root_vmas + parameters_.vmas_per_mb * mb;
-  return (clone.base_us + clone.us_per_mb * (parameters_.root_mb + mb) + clone.us_per_vma * vmas) /
-         1e3;
+  const double mb = parameters_.root_mb + memory_mb(set);
+  const double vmas = parameters_.root_vmas + mappings(set);
+  return (clone.base_us + clone.us_per_mb * mb + clone.us_per_vma * vmas) / 1e3;
 }
 
 double CostModel::saved_ms(const PackageSet& set) const {
-  return import_ms(set) - (clone_ms(memory_mb(set)) - clone_ms(0));
+  return import_ms(set) - (clone_ms(set) - clone_ms(PackageSet()));
 }
 
 double CostModel::service_ms(const PackageSet& wanted, const PackageSet& held) const {
   PackageSet rest = wanted;
   rest -= held;
-  return clone_ms(memory_mb(held)) + import_ms(rest);
+  return clone_ms(held) + import_ms(rest);
 }
 
 }  // namespace sock::pkgcache

@@ -13,15 +13,16 @@ namespace sock::pkgcache {
 /// What importing one package costs when its dependencies are loaded already.
 struct PackageCost {
   double ms = 0;
-  double mb = 0;  ///< private memory
+  double mb = 0;    ///< private memory
+  double vmas = 0;  ///< mappings it brings; 0: not measured, estimated from the memory
 };
 
 /// Measured costs: name → version → cost.
 using CostTable =
     std::map<std::string, std::map<std::string, PackageCost, std::less<>>, std::less<>>;
 
-/// What a clone of a zygote costs: base + per MB of its private memory + per mapping. Mappings are
-/// estimated from the memory, since the tables do not have them. docs/pkgcache.md has the fit.
+/// What a clone of a zygote costs: base + per MB of its private memory + per mapping.
+/// docs/pkgcache.md has the fit.
 struct CloneCost {
   double base_us = 0;
   double us_per_mb = 0;
@@ -36,7 +37,7 @@ struct CostParameters {
   double root_mb = 4;  ///< the bare interpreter, with what the root holds of the standard library
   double node_mb = 1;  ///< what a zygote costs beside what it imports
   double root_vmas = 49;    ///< mappings of the bare interpreter
-  double vmas_per_mb = 14;  ///< mappings that a MB of packages brings
+  double vmas_per_mb = 14;  ///< that a MB brings of packages without a count of their own
   /// Part of each package's import time (and memory) that the root has done already because it
   /// holds the standard library's common modules; 0 … 1.
   double root_share_ms = 0;
@@ -59,8 +60,10 @@ class CostModel {
   [[nodiscard]] double memory_mb(const PackageSet& set) const { return sum(set, mb_); }
   [[nodiscard]] double package_ms(std::size_t i) const { return ms_[i]; }
   [[nodiscard]] double package_mb(std::size_t i) const { return mb_[i]; }
-  /// Cloning a zygote whose packages take `mb`.
-  [[nodiscard]] double clone_ms(double mb) const;
+  /// Mappings of the packages alone.
+  [[nodiscard]] double mappings(const PackageSet& set) const { return sum(set, vmas_); }
+  /// Cloning a zygote that holds `set`.
+  [[nodiscard]] double clone_ms(const PackageSet& set) const;
   /// What a call saves when it is cloned from a zygote with `set` and not from the root; negative
   /// when the dearer clone outweighs the imports.
   [[nodiscard]] double saved_ms(const PackageSet& set) const;
@@ -82,6 +85,7 @@ class CostModel {
   CostParameters parameters_;
   std::vector<double> ms_;
   std::vector<double> mb_;
+  std::vector<double> vmas_;
   std::size_t unknown_ = 0;
 };
 

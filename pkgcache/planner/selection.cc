@@ -22,11 +22,12 @@ Selection::Selection(std::span<const DemandedSet> demand, std::span<const Candid
       subsets_(candidates.size()),
       supersets_(candidates.size()),
       gain_(candidates.size(), 0),
-      gain_known_(candidates.size(), false),
+      gain_as_of_(candidates.size(), 0),
       cost_(candidates.size(), 0),
       cost_known_(candidates.size(), false) {
   for (std::size_t c = 0; c < candidates.size(); ++c) {
-    for (const std::size_t function : candidates[c].serves) servers_[function].push_back(c);
+    for (const std::size_t function : candidates[c].serves)
+      servers_[function].push_back(static_cast<std::uint32_t>(c));
   }
 }
 
@@ -52,14 +53,6 @@ double Selection::parent_mb(std::size_t candidate, std::size_t except) const {
   return mb;
 }
 
-void Selection::refresh(std::size_t function, double best) {
-  if (best == best_[function]) return;
-  saved_ += demand_[function].rate * (best - best_[function]);
-  best_[function] = best;
-  for (const std::size_t server : servers_[function]) gain_known_[server] = false;
-  work_ += servers_[function].size();
-}
-
 void Selection::touch(const Relations& related) {
   // What a candidate costs depends on its own parent and on those of the supersets it would serve.
   for (const std::size_t c : related.above) {
@@ -81,8 +74,12 @@ void Selection::add(std::size_t candidate) {
   touch(related);
   for (const std::size_t function : candidates_[candidate].serves) {
     chosen_servers_[function].push_back(candidate);
-    refresh(function, std::max(best_[function], candidates_[candidate].ms));
+    if (candidates_[candidate].ms <= best_[function]) continue;
+    saved_ += demand_[function].rate * (candidates_[candidate].ms - best_[function]);
+    best_[function] = candidates_[candidate].ms;
   }
+  work_ += candidates_[candidate].serves.size();
+  ++additions_;
 }
 
 void Selection::remove(std::size_t candidate) {
@@ -98,21 +95,29 @@ void Selection::remove(std::size_t candidate) {
     std::erase(serving, candidate);
     double best = 0;
     for (const std::size_t server : serving) best = std::max(best, candidates_[server].ms);
-    refresh(function, best);
+    if (best == best_[function]) continue;
+    saved_ -= demand_[function].rate * (best_[function] - best);
+    best_[function] = best;
+    for (const std::size_t server : servers_[function]) gain_as_of_[server] = 0;
+    work_ += servers_[function].size();
   }
-  work_ += related.above.size() + related.below.size();
+  work_ += candidates_[candidate].serves.size() + related.above.size() + related.below.size();
 }
 
 double Selection::gain(std::size_t candidate) {
-  if (gain_known_[candidate]) return gain_[candidate];
+  if (gain_as_of_[candidate] == additions_) return gain_[candidate];
   double gain = 0;
   const double ms = candidates_[candidate].ms;
   for (const std::size_t function : candidates_[candidate].serves) {
     if (ms > best_[function]) gain += demand_[function].rate * (ms - best_[function]);
   }
   work_ += candidates_[candidate].serves.size();
-  gain_known_[candidate] = true;
+  gain_as_of_[candidate] = additions_;
   return gain_[candidate] = gain;
+}
+
+double Selection::most_gain(std::size_t candidate) {
+  return gain_as_of_[candidate] != 0 ? gain_[candidate] : gain(candidate);
 }
 
 double Selection::loss(std::size_t candidate) const {

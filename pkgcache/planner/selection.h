@@ -29,6 +29,9 @@ class Selection {
 
   /// What adding a candidate would save more.
   [[nodiscard]] double gain(std::size_t candidate);
+  /// No less than gain(), and free when it was asked for before and nothing was removed since that
+  /// matters to it: others that are added only lessen it.
+  [[nodiscard]] double most_gain(std::size_t candidate);
   /// What removing a chosen one would lose.
   [[nodiscard]] double loss(std::size_t candidate) const;
   /// MB that adding a candidate takes, or that a chosen one takes: itself on top of its best
@@ -48,13 +51,12 @@ class Selection {
   const Relations& relations(std::size_t candidate);
   /// Memory of the heaviest chosen strict subset, `except` left out.
   [[nodiscard]] double parent_mb(std::size_t candidate, std::size_t except) const;
-  void refresh(std::size_t function, double best);
   void touch(const Relations& related);
 
   std::span<const DemandedSet> demand_;
   std::span<const Candidate> candidates_;
   double node_mb_;
-  std::vector<std::vector<std::size_t>> servers_;         ///< by function: all candidates
+  std::vector<std::vector<std::uint32_t>> servers_;       ///< by function: all candidates
   std::vector<std::vector<std::size_t>> chosen_servers_;  ///< by function: the chosen ones
   std::vector<double> best_;                              ///< by function: ms saved
   std::vector<bool> chosen_;
@@ -62,10 +64,11 @@ class Selection {
   std::vector<Relations> relations_;
   std::vector<std::vector<std::size_t>> subsets_;    ///< by candidate: chosen strict subsets
   std::vector<std::vector<std::size_t>> supersets_;  ///< by candidate: chosen strict supersets
-  std::vector<double> gain_;
-  std::vector<bool> gain_known_;
+  std::vector<double> gain_;                         ///< when last asked for
+  std::vector<std::uint64_t> gain_as_of_;  ///< the count of additions then; 0: not to be used
   std::vector<double> cost_;
   std::vector<bool> cost_known_;
+  std::uint64_t additions_ = 1;
   double saved_ = 0;
   double mb_ = 0;
   std::uint64_t work_ = 0;

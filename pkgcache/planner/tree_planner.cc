@@ -56,15 +56,16 @@ class Search {
       std::size_t best = candidates_.size();
       for (std::size_t c = 0; c < candidates_.size(); ++c) {
         if (selection_.contains(c) || banned_ == c) continue;
-        const double gain = selection_.gain(c);
-        if (gain <= kLeastGain) continue;
+        const double most = selection_.most_gain(c);
+        if (most <= kLeastGain) continue;
         const double mb = selection_.cost_mb(c);
         if (mb > left) continue;
-        const double ratio = gain / std::max(mb, kLeastMb);
-        if (ratio > best_ratio) {
-          best_ratio = ratio;
-          best = c;
-        }
+        const double per_mb = 1 / std::max(mb, kLeastMb);
+        if (most * per_mb <= best_ratio) continue;
+        const double gain = selection_.gain(c);
+        if (gain <= kLeastGain || gain * per_mb <= best_ratio) continue;
+        best_ratio = gain * per_mb;
+        best = c;
       }
       work_ += candidates_.size();
       if (best == candidates_.size()) return;
@@ -86,8 +87,12 @@ class Search {
 
   /// False when what is chosen now is no better than the best so far.
   bool keep_best() {
-    ZygoteTree tree = as_tree();
-    if (selection_.saved() <= best_saved_ * (1 + 1e-9) && !best_.empty()) return false;
+    const auto is_better = [&] {
+      return best_.empty() || selection_.saved() > best_saved_ * (1 + 1e-9);
+    };
+    if (!is_better()) return false;
+    ZygoteTree tree = as_tree();  // may have to drop some
+    if (!is_better()) return false;
     best_saved_ = selection_.saved();
     best_ = std::move(tree);
     best_chosen_ = selection_.chosen();
@@ -174,10 +179,10 @@ class Search {
 ZygoteTree plan_tree(const Universe& universe, std::span<const DemandedSet> demand,
                      const Dependencies& dependencies, const CostModel& costs,
                      const TreeLimits& limits) {
-  const auto expected = with_kindred(universe, heaviest(demand, costs, limits.most_sets),
-                                     dependencies, limits.unseen);
+  const auto known = heaviest(demand, costs, limits.most_sets);
+  const auto expected = with_kindred(universe, known, dependencies, limits.unseen);
   const auto candidates =
-      find_candidates(universe, expected, dependencies, costs, limits.candidates);
+      find_candidates(universe, known, expected, dependencies, costs, limits.candidates);
   return Search(expected, candidates, universe, costs, limits).run();
 }
 

@@ -1,5 +1,6 @@
 #include "pkgcache/planner/workload.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <utility>
@@ -8,14 +9,16 @@ namespace sock::pkgcache {
 
 std::vector<DemandedSet> demanded_sets(const Universe& universe,
                                        std::span<const Function> functions) {
-  std::map<PackageSet, double> rates;
+  std::map<PackageSet, std::pair<double, std::size_t>> rates;
   for (const Function& function : functions) {
     const double rate = std::isfinite(function.rate) && function.rate > 0 ? function.rate : 0;
-    rates[universe.set_of(function.packages)] += rate;
+    auto& set = rates[universe.set_of(function.packages)];
+    set.first += rate;
+    ++set.second;
   }
   std::vector<DemandedSet> out;
   out.reserve(rates.size());
-  for (const auto& [packages, rate] : rates) out.push_back({packages, rate});
+  for (const auto& [packages, sum] : rates) out.push_back({packages, sum.first, sum.second});
   return out;
 }
 
@@ -76,6 +79,24 @@ PackageSet Dependencies::closure(std::size_t i, const PackageSet& within) const 
     if (grown == out) return out;
     out = std::move(grown);
   }
+}
+
+std::vector<PackageSet> Dependencies::roots(const PackageSet& set) const {
+  std::vector<PackageSet> closures;
+  set.for_each([&](std::size_t i) { closures.push_back(closure(i, set)); });
+  // The larger first: what is within none of those before is within none at all.
+  std::ranges::sort(closures, [](const PackageSet& a, const PackageSet& b) {
+    const std::size_t left = a.count();
+    const std::size_t right = b.count();
+    return left != right ? left > right : a < b;
+  });
+  std::vector<PackageSet> out;
+  for (PackageSet& closure : closures) {
+    const bool within = std::ranges::any_of(
+        out, [&](const PackageSet& other) { return closure.is_subset_of(other); });
+    if (!within) out.push_back(std::move(closure));
+  }
+  return out;
 }
 
 }  // namespace sock::pkgcache

@@ -19,6 +19,7 @@ struct Function {
 struct DemandedSet {
   PackageSet packages;
   double rate = 0;
+  std::size_t functions = 1;  ///< how many functions it is the set of
 };
 
 /// The demand as sets, in an order that depends on nothing but the sets. Rates that are not
@@ -41,6 +42,9 @@ class Dependencies {
   [[nodiscard]] PackageSet trimmed(PackageSet set) const;
   /// Package `i` with what it needs at the versions of `within`, a closed set that has it.
   [[nodiscard]] PackageSet closure(std::size_t i, const PackageSet& within) const;
+  /// What a function with the closed set `set` asks for: the closures of the packages that no other
+  /// needs; together they are the set.
+  [[nodiscard]] std::vector<PackageSet> roots(const PackageSet& set) const;
 
  private:
   const Universe& universe_;

@@ -107,12 +107,28 @@ TEST(CostModel, EstimatesWhatTheTableLacks) {
 }
 
 TEST(CostModel, CloneCostsAreThoseMeasured) {
-  const Universe universe;
-  const CostModel sealed(universe, {}, {kSealedClone});
-  EXPECT_NEAR(sealed.clone_ms(0), 0.167, 0.002);
-  EXPECT_NEAR(sealed.clone_ms(32), 0.344, 0.02);
-  const CostModel unsealed(universe, {}, {kUnsealedClone});
-  EXPECT_NEAR(unsealed.clone_ms(0), 0.354 + 0.047 * 4 + 0.00134 * 49, 1e-6);
+  const PlanWorld world({function_of("f", {"pandas"})}, {});
+  const PackageSet bare = world.set({});
+  const PackageSet pandas = world.set({"pandas"});
+  const CostTable table = {{"pandas", {{"1", {200, 32}}}}};
+  const CostModel sealed(world.universe, table, {kSealedClone});
+  EXPECT_NEAR(sealed.clone_ms(bare), 0.167, 0.002);
+  EXPECT_NEAR(sealed.clone_ms(pandas), 0.344, 0.02);
+  const CostModel unsealed(world.universe, table, {kUnsealedClone});
+  EXPECT_NEAR(unsealed.clone_ms(bare), 0.354 + 0.047 * 4 + 0.00134 * 49, 1e-6);
+}
+
+TEST(CostModel, CountsMappingsWhereTheyAreMeasured) {
+  const PlanWorld world({function_of("f", {"a", "b==7", "c"})}, {});
+  const CostTable table = {{"a", {{"1", {10, 2, 1000}}}},
+                           {"b", {{"1", {10, 2, 100}}, {"2", {10, 2, 300}}, {"3", {10, 2}}}},
+                           {"c", {{"1", {10, 2}}}}};
+  const CostModel costs(world.universe, table, {{0, 0, 1}, 4, 1});
+  EXPECT_DOUBLE_EQ(costs.mappings(world.set({"a"})), 1000);
+  EXPECT_DOUBLE_EQ(costs.mappings(world.set({"b==7"})), 300);
+  EXPECT_DOUBLE_EQ(costs.mappings(world.set({"c"})), 2 * 14);
+  EXPECT_DOUBLE_EQ(costs.clone_ms(world.set({"a", "c"})), (49 + 1000 + 28) / 1e3);
+  EXPECT_DOUBLE_EQ(costs.saved_ms(world.set({"a"})), 10 - 1);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "pkgcache/planner/judge.h"
+#include "pkgcache/planner/kindred.h"
 #include "pkgcache/planner/lookup.h"
 #include "pkgcache/planner/selection.h"
 #include "tests/pkgcache/plan_world.h"
@@ -134,6 +135,84 @@ TEST(TreePlanner, ADearerCloneIsNotWorthACheapImport) {
   EXPECT_EQ(plan(world, limits_of(1000)).size(), 1U);
 }
 
+TEST(TreePlanner, IsReadyForCombinationsThatNobodyHas) {
+  const CostTable table = {{"pandas", {{"1", {200, 9}}}}, {"flask", {{"1", {90, 2}}}}};
+  const PlanWorld world({function_of("a", {"pandas"}), function_of("b", {"flask"})}, table);
+  const auto holds_both = [&](double unseen) {
+    return std::ranges::any_of(plan(world, limits_of(100, unseen)), [&](const TreeNode& node) {
+      return node.packages == world.set({"pandas", "flask"});
+    });
+  };
+  EXPECT_FALSE(holds_both(0));
+  EXPECT_TRUE(holds_both(1));
+}
+
+TEST(TreePlanner, OnlyTheHeaviestSetsCountWhenThereAreTooMany) {
+  const CostTable table = {{"light", {{"1", {5, 1}}}}, {"heavy", {{"1", {500, 9}}}}};
+  const PlanWorld world({function_of("a", {"light"}, 9), function_of("b", {"heavy"}, 1)}, table);
+  TreeLimits limits = limits_of(100);
+  limits.most_sets = 1;
+  const ZygoteTree tree = plan(world, limits);
+  ASSERT_EQ(tree.size(), 2U);
+  EXPECT_EQ(tree[1].packages, world.set({"heavy"}));
+}
+
+TEST(Candidates, ServeThoseThatHaveThemAndAreDistinct) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    Random random(seed);
+    const PlanWorld world(random_functions(random, 50, 30), random_costs(random, 30));
+    const auto expected =
+        with_kindred(world.universe, world.demand, world.dependencies, {.share = 1, .sets = 300});
+    CandidateLimits limits;
+    limits.candidates = 200;
+    const auto candidates = find_candidates(world.universe, world.demand, expected,
+                                            world.dependencies, world.costs, limits);
+    EXPECT_EQ(candidates.size(), 200U);
+    std::set<PackageSet> seen;
+    for (const Candidate& candidate : candidates) {
+      EXPECT_TRUE(seen.insert(candidate.packages).second);
+      EXPECT_DOUBLE_EQ(candidate.ms, world.costs.saved_ms(candidate.packages));
+      EXPECT_DOUBLE_EQ(candidate.mb, world.costs.memory_mb(candidate.packages));
+      std::vector<std::uint32_t> serves;
+      for (std::uint32_t d = 0; d < expected.size(); ++d) {
+        if (candidate.packages.is_subset_of(expected[d].packages)) serves.push_back(d);
+      }
+      EXPECT_EQ(candidate.serves, serves);
+    }
+  }
+}
+
+TEST(Candidates, AreOfEveryKind) {
+  const CostTable table = {{"a", {{"1", {90, 2}}}},
+                           {"b", {{"1", {80, 2}}}},
+                           {"c", {{"1", {70, 2}}}},
+                           {"d", {{"1", {60, 2}}}},
+                           {"junk", {{"1", {1, 90}}}}};
+  const auto found = [&](std::vector<Function> functions, const CandidateLimits& limits) {
+    for (const char* alone : {"a", "b", "c", "d", "junk"}) {
+      functions.push_back(function_of(alone, {alone}));
+    }
+    const PlanWorld world(functions, table);
+    const auto candidates = find_candidates(world.universe, world.demand, world.demand,
+                                            world.dependencies, world.costs, limits);
+    return std::ranges::find(candidates, world.set({"a", "b"}), &Candidate::packages) !=
+           candidates.end();
+  };
+  CandidateLimits unions;
+  unions.heavy_sets = 0;
+  CandidateLimits intersections;
+  intersections.heavy_packages = 0;
+  CandidateLimits neither = unions;
+  neither.heavy_packages = 0;
+  const Function abc = function_of("abc", {"a", "b", "c"});
+  const Function abd = function_of("abd", {"a", "b", "d"});
+  const Function dirty = function_of("ab+", {"a", "b", "junk"});
+  EXPECT_FALSE(found({abc, abd}, neither));
+  EXPECT_TRUE(found({abc, abd}, intersections));
+  EXPECT_TRUE(found({abc}, unions));
+  EXPECT_TRUE(found({dirty}, neither)) << "without what saves little";
+}
+
 /// The least mean over every choice of up to `most` closed sets that fits.
 double optimum(const PlanWorld& world, double budget_mb, std::size_t most) {
   std::vector<PackageSet> sets;
@@ -185,8 +264,8 @@ TEST(Selection, KeepsCountAsTreesComeAndGo) {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     Random random(seed);
     const PlanWorld world(random_functions(random, 40, 20), random_costs(random, 20));
-    const auto candidates =
-        find_candidates(world.universe, world.demand, world.dependencies, world.costs);
+    const auto candidates = find_candidates(world.universe, world.demand, world.demand,
+                                            world.dependencies, world.costs);
     ASSERT_GT(candidates.size(), 10U);
     Selection selection(world.demand, candidates, world.costs);
     for (int step = 0; step < 120; ++step) {
@@ -200,7 +279,9 @@ TEST(Selection, KeepsCountAsTreesComeAndGo) {
         EXPECT_NEAR(saved - loss, selection.saved(), 1e-6);
         EXPECT_NEAR(mb - cost, selection.mb(), 1e-6);
       } else {
+        const double most = selection.most_gain(c);
         const double gain = selection.gain(c);
+        EXPECT_GE(most, gain - 1e-9);
         const double cost = selection.cost_mb(c);
         selection.add(c);
         EXPECT_NEAR(saved + gain, selection.saved(), 1e-6);
