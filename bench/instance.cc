@@ -109,7 +109,7 @@ Result<> deploy(const std::string& socket, const Deployment& function) {
   const auto deployed =
       request(socket, "PUT", "/v1/functions/" + name, function.source,
               {{"Content-Type", "text/x-python"}, {"X-Sock-Options", json::serialize(options)}},
-              Millis(60'000));
+              function.within);
   if (!deployed) return std::unexpected(deployed.error());
   if (deployed->status / 100 != 2) {
     return fail(Code::kInvalid, "deploy " + name,

@@ -79,6 +79,7 @@ struct Deployment {
   std::vector<std::string> requirements;
   unsigned keep_ready = 0;
   std::string event = "{}";  ///< for the calls that warm it up
+  Millis within{60'000};     ///< for the deployment itself
 };
 
 /// Deploys the function without calling it.

@@ -115,6 +115,7 @@ Result<Answer> KeptConnection::invoke(const std::string& function, const std::st
   if (!head.starts_with("HTTP/1.1 ") || !to_number(head.substr(9, 3), answer.status)) {
     return broken();
   }
+  answer.id = header(head, "x-sock-request-id");
   answer.start = header(head, "x-sock-start");
   answer.body = input_.substr(head_end + 4, length);
   return answer;

@@ -11,6 +11,7 @@ namespace sock::bench {
 /// What came back from one call.
 struct Answer {
   unsigned status = 0;
+  std::string id;     ///< X-Sock-Request-Id
   std::string start;  ///< X-Sock-Start
   std::string body;
   std::int64_t micros = 0;  ///< from before the request was sent to the whole answer read
