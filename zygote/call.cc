@@ -41,8 +41,8 @@ bool parse_call(std::string_view payload, interpreter::Call& call) {
   call.cpus = header.cpus;
   return take(header.handler_length, call.handler) && take(header.function_length, call.function) &&
          take(header.id_length, call.id) && take(header.environment_length, call.environment) &&
-         take(header.code_length, call.code) && take(header.event_length, call.event) &&
-         payload.empty();
+         take(header.path_length, call.search_path) && take(header.code_length, call.code) &&
+         take(header.event_length, call.event) && payload.empty();
 }
 
 /// In one write, so that sockd wakes up once: only a long result takes more.

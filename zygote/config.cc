@@ -24,12 +24,6 @@ struct Header {
   std::uint64_t seal;
 };
 
-std::string join(const std::vector<std::string>& strings) {
-  std::string out;
-  for (const auto& text : strings) out.append(text).push_back('\0');
-  return out;
-}
-
 std::vector<std::string> split(std::string_view text) {
   std::vector<std::string> out;
   while (!text.empty()) {
@@ -48,6 +42,12 @@ bool read_filter(std::string_view bytes, std::vector<sock_filter>& out) {
 }
 
 }  // namespace
+
+std::string join(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const auto& text : texts) out.append(text).push_back('\0');
+  return out;
+}
 
 Result<Fd> write_config(const ZygoteConfig& config) {
   Fd file(::memfd_create("zygote-config", MFD_CLOEXEC | MFD_ALLOW_SEALING));

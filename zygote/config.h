@@ -11,11 +11,14 @@ namespace sock::zygote {
 
 /// What a zygote is told when it starts; travels in a memfd.
 struct ZygoteConfig {
-  std::vector<std::string> search_path;  ///< sys.path; a child zygote keeps its parent's
+  std::vector<std::string> search_path;  ///< sys.path; empty: a child zygote keeps its parent's
   std::vector<std::string> modules;      ///< to import, in order
   sandbox::SeccompPolicy filter;         ///< a child zygote keeps its parent's
   bool seal = true;                      ///< seal.h, where this memory allows it
 };
+
+/// The texts, a NUL after each.
+[[nodiscard]] std::string join(const std::vector<std::string>& texts);
 
 /// A sealed memfd holding the configuration.
 [[nodiscard]] Result<Fd> write_config(const ZygoteConfig& config);

@@ -161,6 +161,19 @@ Object environment_of(std::string_view pairs) {
   return dict;
 }
 
+/// sys.path for a call; empty: as it is.
+Object path_of(std::string_view texts) {
+  Object list(PyList_New(0));
+  while (list && !texts.empty()) {
+    const auto text = texts.substr(0, texts.find('\0'));
+    texts.remove_prefix(std::min(texts.size(), text.size() + 1));
+    const Object item(
+        PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size())));
+    if (!item || PyList_Append(list.get(), item.get()) < 0) return nullptr;
+  }
+  return list;
+}
+
 Py_ssize_t size_of(std::string_view text) { return static_cast<Py_ssize_t>(text.size()); }
 
 /// A view of a bytes object, which must outlive it.
@@ -189,9 +202,12 @@ Result<> start(const std::vector<std::string>& search_path) {
   return call_runtime("import_common");
 }
 
-Result<> import_modules(const std::vector<std::string>& modules) {
+Result<> import_modules(const std::vector<std::string>& modules,
+                        const std::vector<std::string>& search_path) {
+  const Object path = list_of(search_path);
   const Object list = list_of(modules);
-  if (!list) return python_error("import");
+  if (!path || !list) return python_error("import");
+  if (auto used = call_runtime("use_path", path.get()); !used) return used;
   return call_runtime("import_modules", list.get());
 }
 
@@ -210,12 +226,13 @@ Result<> after_clone() {
 
 Result<Outcome> run(const Call& call) {
   const Object environment = environment_of(call.environment);
-  if (!environment) return python_error("environment");
+  const Object path = path_of(call.search_path);
+  if (!environment || !path) return python_error("environment");
   PyObject* result = PyObject_CallFunction(
-      g_call, "s#s#s#s#ILOy#I", call.handler.data(), size_of(call.handler), call.event.data(),
+      g_call, "s#s#s#s#ILOOy#I", call.handler.data(), size_of(call.handler), call.event.data(),
       size_of(call.event), call.id.data(), size_of(call.id), call.function.data(),
       size_of(call.function), call.memory_mb, static_cast<long long>(call.deadline_ns),
-      environment.get(), call.code.data(), size_of(call.code), call.cpus);
+      environment.get(), path.get(), call.code.data(), size_of(call.code), call.cpus);
   if (result == nullptr) return python_error("call");
   int succeeded = 0;
   const char* json = nullptr;
@@ -230,12 +247,13 @@ Result<Outcome> run(const Call& call) {
 
 Result<Outcome> prepare(const Call& call) {
   const Object environment = environment_of(call.environment);
-  if (!environment) return python_error("environment");
+  const Object path = path_of(call.search_path);
+  if (!environment || !path) return python_error("environment");
   const Object function(PyObject_GetAttrString(g_runtime, "prepare"));
   if (!function) return python_error("prepare");
   PyObject* problem =
-      PyObject_CallFunction(function.get(), "s#y#O", call.handler.data(), size_of(call.handler),
-                            call.code.data(), size_of(call.code), environment.get());
+      PyObject_CallFunction(function.get(), "s#y#OO", call.handler.data(), size_of(call.handler),
+                            call.code.data(), size_of(call.code), environment.get(), path.get());
   if (problem == nullptr) return python_error("prepare");
   Outcome outcome;
   outcome.succeeded = problem == Py_None;

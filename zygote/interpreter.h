@@ -18,8 +18,10 @@ namespace interpreter {
 /// written) on exactly `search_path` and loads the runtime and the common standard library.
 [[nodiscard]] Result<> start(const std::vector<std::string>& search_path);
 
-/// Imports modules in order; the error carries the exception.
-[[nodiscard]] Result<> import_modules(const std::vector<std::string>& modules);
+/// Imports modules in order, from `search_path` from now on unless it is empty; the error carries
+/// the exception.
+[[nodiscard]] Result<> import_modules(const std::vector<std::string>& modules,
+                                      const std::vector<std::string>& search_path);
 
 /// Collects and freezes the heap. The last Python a zygote runs before it serves.
 [[nodiscard]] Result<> settle();
@@ -39,6 +41,7 @@ struct Call {
   std::string_view id;
   std::string_view event;
   std::string_view environment;  ///< "K\0V\0" pairs
+  std::string_view search_path;  ///< sys.path as "P\0"…; empty: as it is
   std::string_view code;         ///< the handler's module, from compile_handler(); may be empty
   std::uint32_t memory_mb = 0;
   std::uint32_t cpus = 1;  ///< of the function's CPU limit, rounded up

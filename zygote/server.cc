@@ -65,7 +65,7 @@ Ready import_and_audit(const ZygoteConfig& config) {
   Ready ready;
   g_seal = config.seal;
   const auto begin = Clock::now();
-  if (auto imported = interpreter::import_modules(config.modules); !imported) {
+  if (auto imported = interpreter::import_modules(config.modules, config.search_path); !imported) {
     return ready_error(ReadyStep::kImport, imported.error());
   }
   if (auto settled = interpreter::settle(); !settled) {

@@ -96,9 +96,9 @@ struct CallHeader {
   std::uint32_t function_length = 0;
   std::uint32_t id_length = 0;
   std::uint32_t environment_length = 0;  ///< "K\0V\0" pairs
+  std::uint32_t path_length = 0;         ///< of sys.path, "P\0" each; 0 = as the zygote has it
   std::uint32_t code_length = 0;         ///< what kCompile answered; may be 0
   std::uint32_t cpus = 1;                ///< of the function's CPU limit, rounded up
-  std::uint32_t reserved = 0;
   std::uint64_t event_length = 0;
 };
 

@@ -61,6 +61,7 @@ asio::awaitable<Result<std::unique_ptr<Zygote>>> Zygote::start(ZygoteOptions opt
   }
   auto ready = co_await zygote->await_ready(Clock::now() + options.import_timeout);
   if (!ready) co_return std::unexpected(ready.error());
+  zygote->search_path_ = std::make_shared<const std::string>(join(options.config.search_path));
   co_return zygote;
 }
 
@@ -155,14 +156,12 @@ asio::awaitable<Result<Process>> Zygote::clone(CloneArguments arguments) {
   co_return co_await receive_clone();
 }
 
-asio::awaitable<Result<std::unique_ptr<Zygote>>> Zygote::fork_child(
-    std::vector<std::string> modules, Millis import_timeout, bool seal) {
+asio::awaitable<Result<std::unique_ptr<Zygote>>> Zygote::fork_child(ZygoteConfig additions,
+                                                                    Millis import_timeout) {
   const auto executor = co_await asio::this_coro::executor;
   auto sockets = socket_pair(SOCK_SEQPACKET);
   if (!sockets) co_return std::unexpected(sockets.error());
-  ZygoteConfig additions;
-  additions.modules = std::move(modules);
-  additions.seal = seal;
+  additions.filter = {};
   auto config = write_config(additions);
   if (!config) co_return std::unexpected(config.error());
   // Waits in the child's socket until it has imported: no package sees it.
@@ -184,6 +183,10 @@ asio::awaitable<Result<std::unique_ptr<Zygote>>> Zygote::fork_child(
   Channel control(executor, std::move((*sockets)[0]));
   std::unique_ptr<Zygote> child(new Zygote(std::move(process), std::move(control)));
   child->seals_ = seals_;
+  child->search_path_ = search_path_;
+  if (!additions.search_path.empty()) {
+    child->search_path_ = std::make_shared<const std::string>(join(additions.search_path));
+  }
   auto ready = co_await child->await_ready(Clock::now() + import_timeout);
   if (!ready) co_return std::unexpected(ready.error());
   co_return child;

@@ -63,10 +63,10 @@ class Zygote {
   [[nodiscard]] static boost::asio::awaitable<Result<std::unique_ptr<Zygote>>> start(
       ZygoteOptions options);
 
-  /// A child zygote that shares this one's memory, imports `modules` on top and is sealed in its
-  /// turn if `seal`. Serving goes on meanwhile.
+  /// A child zygote that shares this one's memory and does what `additions` say on top; its filter
+  /// is this one's. Serving goes on meanwhile.
   [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Zygote>>> fork_child(
-      std::vector<std::string> modules, Millis import_timeout, bool seal = true);
+      ZygoteConfig additions, Millis import_timeout);
 
   /// Clones into a sandbox. The clone announces itself on its connection. Requests are served in
   /// turn, each within a second or the zygote counts as stuck (kTimeout).
@@ -78,6 +78,10 @@ class Zygote {
   [[nodiscard]] const Process& process() const { return process_; }
   [[nodiscard]] std::int64_t import_us() const { return import_us_; }
   [[nodiscard]] const Sealing& sealing() const { return sealing_; }
+  /// sys.path of its clones, a NUL after each folder.
+  [[nodiscard]] const std::shared_ptr<const std::string>& search_path() const {
+    return search_path_;
+  }
 
   /// Proportional set size, bytes (smaps_rollup; proc_pid_smaps(5)). Milliseconds: for display.
   [[nodiscard]] Result<std::uint64_t> memory_bytes() const;
@@ -94,6 +98,7 @@ class Zygote {
   AsyncMutex turn_;  ///< one request at a time, so that replies match
   std::int64_t import_us_ = 0;
   Sealing sealing_;
+  std::shared_ptr<const std::string> search_path_;
   /// The memfds its memory is mapped from, its own last. Zygotes have closed theirs; children made
   /// later need them to seal what they share.
   std::vector<std::shared_ptr<const Fd>> seals_;

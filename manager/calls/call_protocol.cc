@@ -59,17 +59,19 @@ asio::awaitable<Result<>> send_call(asio::posix::stream_descriptor& connection,
   call.function_length = static_cast<std::uint32_t>(spec.name.size());
   call.id_length = static_cast<std::uint32_t>(parts.id.size());
   call.environment_length = static_cast<std::uint32_t>(environment.size());
+  call.path_length = static_cast<std::uint32_t>(parts.search_path.size());
   call.code_length = static_cast<std::uint32_t>(parts.code.size());
   call.event_length = parts.event.size();
   const FrameHeader header{FrameHeader::kMagic, static_cast<std::uint32_t>(type),
                            sizeof call + spec.handler.size() + spec.name.size() + parts.id.size() +
-                               environment.size() + parts.code.size() + parts.event.size()};
+                               environment.size() + parts.search_path.size() + parts.code.size() +
+                               parts.event.size()};
   std::string head;
   head.reserve(sizeof header + header.length - parts.event.size());
   append_pod(head, header);
   append_pod(head, call);
   head.append(spec.handler).append(spec.name).append(parts.id).append(environment);
-  head.append(parts.code);
+  head.append(parts.search_path).append(parts.code);
   const std::array<asio::const_buffer, 2> buffers{asio::buffer(head), asio::buffer(parts.event)};
   auto [error, sent] = co_await asio::async_write(connection, buffers, kNoThrow);
   if (error) co_return fail(Code::kKilled, "send call", error.message());

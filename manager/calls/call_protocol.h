@@ -25,7 +25,8 @@ struct CallReply {
 struct CallParts {
   std::string_view id;
   std::string_view event;
-  std::string_view code;  ///< the handler's module, compiled; may be empty
+  std::string_view code;              ///< the handler's module, compiled; may be empty
+  std::string_view search_path = {};  ///< sys.path, a NUL after each; empty: as the zygote has it
 };
 
 /// Sends one request to a parked clone; without a function, a trial of the runtime's own work.

@@ -193,6 +193,7 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> make_clone(CloneRecipe recipe,
   pipes->clones_log.reset();
   auto clone = std::make_unique<Clone>(executor, std::move(slot), std::move(*process),
                                        std::move(pipes->connection), std::move(pipes->log));
+  clone->search_path = recipe.zygote->search_path();
   auto confined = co_await confine(*clone, slots);
   if (confined && recipe.function) {
     const auto deadline = Clock::now() + kParkTimeout;

@@ -30,6 +30,8 @@ struct Clone {
   Process process;
   boost::asio::posix::stream_descriptor connection;
   boost::asio::posix::stream_descriptor log;
+  /// sys.path of the zygote it is a clone of (zygote/zygote.h).
+  std::shared_ptr<const std::string> search_path;
   /// The function whose directory and limits it has; null until it is dedicated.
   std::shared_ptr<const Function> function;
   /// Looks at the process when it has answered, while it still stands; may be empty.

@@ -9,6 +9,7 @@
 
 #include "manager/calls/back_off.h"
 #include "manager/calls/errand.h"
+#include "manager/calls/import_path.h"
 #include "manager/calls/snapshot.h"
 #include "manager/calls/verdict.h"
 
@@ -66,13 +67,14 @@ struct FunctionZygotes::Entry {
 
 FunctionZygotes::FunctionZygotes(asio::any_io_executor executor, Background& background,
                                  FunctionZygoteOptions options, SlotStock& slots, Worker& worker,
-                                 CodeCache& code, Chooser choose)
+                                 CodeCache& code, const pkgcache::SearchPath& paths, Chooser choose)
     : executor_(std::move(executor)),
       background_(background),
       options_(options),
       slots_(slots),
       worker_(worker),
       code_(code),
+      paths_(paths),
       choose_(std::move(choose)) {}
 
 bool FunctionZygotes::wanted(const Function& function) const {
@@ -196,8 +198,10 @@ asio::awaitable<Result<std::shared_ptr<FunctionZygotes::Source>>> FunctionZygote
   const auto before = co_await worker_.run(look);
   const std::string code(code_.get(function));
   const Millis timeout = std::min(function->spec.timeout, kMostImport);
-  auto loaded = co_await run_errand(**clone, zygote::FrameType::kPrepare, function.get(),
-                                    {.id = {}, .event = {}, .code = code}, kLargestAnswer, timeout);
+  const std::string path = import_path(**clone, *function, paths_);
+  const CallParts parts{.id = {}, .event = {}, .code = code, .search_path = path};
+  auto loaded = co_await run_errand(**clone, zygote::FrameType::kPrepare, function.get(), parts,
+                                    kLargestAnswer, timeout);
   Result<Fd> image = fail(Code::kInvalid, "snapshot", "importing it failed");
   if (!before) {
     image = std::unexpected(before.error());

@@ -14,6 +14,7 @@
 #include "manager/calls/clone_stock.h"
 #include "manager/calls/code_cache.h"
 #include "manager/calls/heat.h"
+#include "pkgcache/search_path.h"
 #include "zygote/recorder.h"
 
 namespace sock::manager {
@@ -59,7 +60,7 @@ class FunctionZygotes {
 
   FunctionZygotes(boost::asio::any_io_executor executor, Background& background,
                   FunctionZygoteOptions options, SlotStock& slots, Worker& worker, CodeCache& code,
-                  Chooser choose);
+                  const pkgcache::SearchPath& paths, Chooser choose);
 
   /// The functions deployed now; zygotes of others are retired.
   void adopt(const std::vector<std::shared_ptr<const Function>>& functions);
@@ -117,6 +118,7 @@ class FunctionZygotes {
   SlotStock& slots_;
   Worker& worker_;
   CodeCache& code_;
+  const pkgcache::SearchPath& paths_;
   Chooser choose_;
   std::map<std::string, std::shared_ptr<Entry>> entries_;
   std::map<std::string, std::shared_ptr<const Function>> deployed_;

@@ -70,7 +70,10 @@ class SealTest : public testing::Test {
 
   Result<std::unique_ptr<Zygote>> fork_child(Zygote& parent, std::vector<std::string> modules,
                                              bool seal = true) {
-    return run(parent.fork_child(std::move(modules), Millis(60'000), seal));
+    ZygoteConfig additions;
+    additions.modules = std::move(modules);
+    additions.seal = seal;
+    return run(parent.fork_child(std::move(additions), Millis(60'000)));
   }
 
   /// An empty sandbox; any number of the clones below may be born in one.

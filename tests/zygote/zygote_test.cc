@@ -120,7 +120,9 @@ TEST_F(ZygoteTest, ChildZygotesHoldTheirParentsModulesAndMore) {
   std::ofstream(task_ / "marker.py") << "value = 7\n";
   auto root = run(loop_, Zygote::start(options()));
   ASSERT_TRUE(root) << root.error().describe();
-  auto child = run(loop_, (*root)->fork_child({"marker"}, Millis(10'000)));
+  ZygoteConfig additions;
+  additions.modules = {"marker"};
+  auto child = run(loop_, (*root)->fork_child(std::move(additions), Millis(10'000)));
   ASSERT_TRUE(child) << child.error().describe();
   const std::string source =
       "import sys\n"

@@ -67,6 +67,7 @@ COMMON_MODULES = (
 )  # fmt: skip
 
 TASK = "/var/task"
+PACKAGES = "/var/packages/"
 MAX_FRAMES = 60
 MAX_MESSAGE = 16384
 
@@ -79,6 +80,19 @@ _numpy_generators = []
 _kept = []  # those whose memory is renewed must never be freed
 _thread_setters = {}
 _libraries_seen = 0
+
+
+def use_path(path):
+    """What can be imported from now on: the folders of `path`; an empty one changes nothing.
+    Interpreters that a handler starts itself find the same packages."""
+    if not path:
+        return
+    sys.path[:] = path
+    packages = [folder for folder in path if folder.startswith(PACKAGES)]
+    if packages:
+        os.environ["PYTHONPATH"] = ":".join(packages)
+    else:
+        os.environ.pop("PYTHONPATH", None)
 
 
 def import_modules(names):
@@ -140,7 +154,7 @@ def warm_up():
 
 
 def _run_trial():
-    succeeded, result, _, _ = call("", '{"n": 1}', "id", "name", 1, 0, {}, b"", 1)
+    succeeded, result, _, _ = call("", '{"n": 1}', "id", "name", 1, 0, {}, [], b"", 1)
     if not succeeded:
         raise RuntimeError(result.decode())
     Context("id", "name", 1, 0).get_remaining_time_in_millis()
@@ -515,8 +529,9 @@ _prepared = None
 _prepared_folder = "/"
 
 
-def _enter(environment):
+def _enter(environment, path):
     gc.enable()
+    use_path(path)
     if environment:
         os.environ.update(environment)
 
@@ -528,13 +543,13 @@ def _refuse_timers():
             raise NotRestorable("importing it leaves a timer running (setitimer or alarm)")
 
 
-def prepare(handler, code, environment):
+def prepare(handler, code, environment, path):
     """Loads the handler's module so that a snapshot of this process serves its calls. Returns None,
     or the JSON of what went wrong. With one thread for each numeric library, as zygotes do: some
     start theirs as soon as they may have more, and a snapshot has none."""
     global _prepared, _prepared_folder
     try:
-        _enter(environment)
+        _enter(environment, path)
         function = _load(handler, code)
         _prepared = function, _takes_context(function)
         for hook, args, kwargs in reversed(_hooks._before_snapshot):
@@ -566,8 +581,8 @@ def _restored(cpus):
     return _prepared
 
 
-def _loaded(handler, code, environment, cpus):
-    _enter(environment)
+def _loaded(handler, code, environment, path, cpus):
+    _enter(environment, path)
     _use_cpus(cpus)
     if not handler:
         handler, code = "_sock_trial.handler", _trial_code
@@ -575,14 +590,15 @@ def _loaded(handler, code, environment, cpus):
     return function, _takes_context(function)
 
 
-def call(handler, event, request_id, function_name, memory_mb, deadline_ns, environment, code, cpus):
+def call(handler, event, request_id, function_name, memory_mb, deadline_ns, environment, path, code,
+         cpus):  # fmt: skip
     """Runs one call; without a handler, a trial of nothing but the runtime's own work. Returns
     (succeeded, JSON bytes, init µs, run µs); never raises."""
     begin = loaded = time.monotonic_ns()
     running = False
     try:
         function, takes_context = (_restored(cpus) if _prepared else
-                                   _loaded(handler, code, environment, cpus))  # fmt: skip
+                                   _loaded(handler, code, environment, path, cpus))  # fmt: skip
         arguments = [_decode(event)]
         if takes_context:
             arguments.append(Context(request_id, function_name, memory_mb, deadline_ns))
