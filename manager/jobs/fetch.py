@@ -2,10 +2,12 @@
 
 Event: {"requirements": text of a requirements.txt, "require_hashes": bool, "wheels_only": bool,
 "no_index": bool, "find_links": [folders], "index_url": URL or "", "extra_index_urls": [URLs],
-"extra_options": [of `pip install`], "have": [sha256 of wheels that need not be downloaded]}.
+"extra_options": [of `pip install`], "have": [sha256 of wheels that need not be downloaded],
+"host": [{"name", "version", "requires": [requirements]} of the host's packages]}.
 
 Answer: {"report": pip's installation report (version "1"; of the metadata only what is used),
-"wheels": [names of the files in /tmp/wheels]} or {"stage": where it failed, "error": what pip said on
+"wheels": [names of the files in /tmp/wheels], "host": [names of the host's packages that go with them]}
+or {"stage": where it failed, "error": what pip said on
 its standard error, "output": on its standard output}.
 What was built from source is reported as the wheel that came of it.
 """
@@ -17,9 +19,11 @@ import shutil
 import sys
 import urllib.parse
 import urllib.request
+import zipfile
 
 WHEELS = "/tmp/wheels"
 REPORT = "/tmp/report.json"
+STUBS = "/tmp/host"
 MOST_ERROR = 64 << 10
 PIP_FOLDER = "/usr/lib/python3/dist-packages"
 
@@ -108,10 +112,42 @@ def sources(event):
     return options
 
 
-def resolve(event):
+def write_stubs(packages):
+    """Wheels of nothing but metadata, which stand for the host's packages when pip chooses."""
+    os.makedirs(STUBS, exist_ok=True)
+    for package in packages:
+        folder = f"{package['name'].replace('-', '_')}-{package['version']}"
+        metadata = ["Metadata-Version: 2.1", f"Name: {package['name']}", f"Version: {package['version']}"]
+        metadata += [f"Requires-Dist: {requirement}" for requirement in package["requires"]]
+        with zipfile.ZipFile(f"{STUBS}/{folder}-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{folder}.dist-info/METADATA", "\n".join(metadata) + "\n")
+            wheel.writestr(f"{folder}.dist-info/WHEEL",
+                           "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{folder}.dist-info/RECORD", "")
+
+
+def choose(event):
+    """The report and the names of the host's packages in its place: wheels alone if they will do,
+    since those are what their makers tried together."""
+    try:
+        return resolve(event, []), []
+    except Refused:
+        if not event["host"]:
+            raise
+    write_stubs(event["host"])
+    report = resolve(event, ["--find-links", STUBS])
+    stubs = f"file://{STUBS}/"
+    host = [entry["metadata"]["name"] for entry in report["install"]
+            if entry["download_info"]["url"].startswith(stubs)]
+    report["install"] = [entry for entry in report["install"]
+                         if not entry["download_info"]["url"].startswith(stubs)]
+    return report, host
+
+
+def resolve(event, more):
     with open("/tmp/requirements.txt", "w") as file:
         file.write(event["requirements"])
-    options = sources(event) + event["extra_options"]
+    options = sources(event) + more + event["extra_options"]
     if event["require_hashes"]:
         options.append("--require-hashes")
     if not event["wheels_only"]:
@@ -186,7 +222,8 @@ def handler(event, context):
     wheels = []
     try:
         report_yanked()
-        report = trim(resolve(event))
+        report, host = choose(event)
+        report = trim(report)
         for entry in report["install"]:
             if file_name(entry["download_info"]["url"]).endswith(".whl"):
                 if stated_digest(entry) in have:
@@ -202,4 +239,4 @@ def handler(event, context):
         return {"stage": refused.stage, "error": str(refused), "output": refused.output}
     except OSError as error:
         return {"stage": "download", "error": f"ERROR: {error}", "output": ""}
-    return {"report": report, "wheels": wheels}
+    return {"report": report, "wheels": wheels, "host": host}

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
@@ -66,6 +67,23 @@ json::array to_array(const Strings& strings) {
   return out;
 }
 
+/// The host's packages for the fetch job: each needs others at just the versions that are here.
+json::array host_packages(const pkgcache::Catalogue* catalogue) {
+  json::array out;
+  if (catalogue == nullptr) return out;
+  for (const pkgcache::Entry& entry : catalogue->entries()) {
+    json::array needs;
+    for (const std::string& name : entry.needs()) {
+      const pkgcache::Entry* const need = catalogue->find(name);
+      if (need != nullptr) needs.push_back(json::string(need->package.to_string()));
+    }
+    out.push_back({{"name", entry.package.name},
+                   {"version", entry.package.version},
+                   {"requires", std::move(needs)}});
+  }
+  return out;
+}
+
 /// What an install job says of wheel `index`; nothing when it is well.
 Result<> outcome(const json::object& answer, std::size_t index) {
   const auto* list = answer.if_contains("wheels");
@@ -78,6 +96,17 @@ Result<> outcome(const json::object& answer, std::size_t index) {
   const auto* good = said.if_contains("ok");
   if (good != nullptr && good->is_bool() && good->get_bool()) return {};
   return fail(Code::kInvalid, "", text_of(said, "error"));
+}
+
+/// Keeps all that is in the store, some of which may be removed between the two looks.
+Result<std::shared_ptr<const pkgcache::Pin>> pin_all(pkgcache::Store& store) {
+  constexpr int kMostTries = 10;
+  for (int i = 1;; ++i) {
+    std::vector<pkgcache::Package> here;
+    for (const auto& stored : store.list()) here.push_back(stored->package());
+    auto pin = store.pin(here);
+    if (pin || i == kMostTries) return pin;
+  }
 }
 
 /// An error of one wheel's, which it names.
@@ -131,9 +160,7 @@ asio::awaitable<Result<Installed>> Installer::ensure(
 asio::awaitable<Result<Installed>> Installer::obtain(
     std::vector<pkgcache::Requirement> requirements) {
   // What pip need not download must be there when it has chosen.
-  std::vector<pkgcache::Package> here;
-  for (const auto& stored : store_.list()) here.push_back(stored->package());
-  const auto kept = store_.pin(here);
+  const auto kept = pin_all(store_);
   if (!kept) co_return std::unexpected(kept.error());
   auto resolution = co_await fetch(requirements);
   if (!resolution) co_return std::unexpected(resolution.error());
@@ -181,7 +208,8 @@ Job Installer::fetch_job(const std::vector<pkgcache::Requirement>& requirements)
                {"index_url", options_.index_url},
                {"extra_index_urls", to_array(options_.extra_index_urls)},
                {"extra_options", to_array(options_.extra_options)},
-               {"have", std::move(have)}};
+               {"have", std::move(have)},
+               {"host", host_packages(hashes ? nullptr : options_.host)}};
   job.limits = options_.limits;
   job.timeout = options_.timeout;
   job.wheels = options_.find_links;
@@ -212,15 +240,37 @@ asio::awaitable<Result<pkgcache::Resolution>> Installer::fetch(
   if (report == nullptr) co_return fail(Code::kInvalid, kStep, "the fetch job has no report");
   auto resolution = pkgcache::parse_report(json::serialize(*report));
   if (!resolution) co_return resolution;
+  auto host = host_entries(answer->value);
+  if (!host) co_return std::unexpected(host.error());
+  resolution->host = std::move(*host);
   auto checked = pkgcache::check_resolution(*resolution, requirements);
   if (!checked) co_return std::unexpected(checked.error());
   co_return resolution;
 }
 
+/// Those of the host's packages that the fetch job names.
+Result<std::vector<pkgcache::Entry>> Installer::host_entries(const json::object& answer) const {
+  std::vector<pkgcache::Entry> out;
+  const auto* names = answer.if_contains("host");
+  if (names == nullptr || !names->is_array() || options_.host == nullptr) return out;
+  for (const json::value& name : names->get_array()) {
+    const pkgcache::Entry* entry = nullptr;
+    if (name.is_string()) entry = options_.host->find(name.get_string());
+    const auto same = [entry](const pkgcache::Entry& other) {
+      return other.package == entry->package;
+    };
+    if (entry == nullptr || std::ranges::any_of(out, same)) {
+      return fail(Code::kInvalid, kStep, "the fetch job names what the host does not have");
+    }
+    out.push_back(*entry);
+  }
+  return out;
+}
+
 Result<> Installer::take_wheels(int tmp) const {
   auto wheels = open_beneath(tmp, "wheels");
   if (!wheels) return std::unexpected(wheels.error());
-  const pkgcache::TreeLimits limits{
+  const pkgcache::PackageLimits limits{
       .entries = 1000, .bytes = options_.limits.tmp_bytes, .depth = 1};
   auto copied = pkgcache::copy_tree(wheels->get(), wheels_folder(), limits);
   if (!copied) return std::unexpected(copied.error());
@@ -285,6 +335,7 @@ Result<> Installer::admit(const Wheels& wheels, const json::object& answer, int 
     if (!copied) return about(wheel, copied.error());
     auto admitted = store_.admit(std::move(*staged), wheel.package, wheel.file);
     if (!admitted) return about(wheel, admitted.error());
+    spdlog::info("packages: installed {} from {}", wheel.package.to_string(), wheel.file);
   }
   return {};
 }

@@ -10,6 +10,7 @@
 #include "base/async_mutex.h"
 #include "base/worker.h"
 #include "manager/jobs/job_runner.h"
+#include "pkgcache/catalogue.h"
 #include "pkgcache/requirement.h"
 #include "pkgcache/store/resolution.h"
 #include "pkgcache/store/store.h"
@@ -27,6 +28,8 @@ struct InstallerOptions {
   /// Builds what there is no wheel of. Its build code runs where the downloads are, and with their
   /// network. Requirements with hashes still get wheels alone.
   bool allow_sdists = false;
+  /// Packages that may take the place of wheels that are not to be had; null: none.
+  const pkgcache::Catalogue* host = nullptr;
   netns::Egress egress;  ///< of jobs that ask an index
   sandbox::Limits limits = kJobLimits;
   Millis timeout{300'000};  ///< of each job
@@ -73,6 +76,8 @@ class Installer {
   [[nodiscard]] std::filesystem::path wheels_folder() const { return work_folder_ / "wheels"; }
   [[nodiscard]] Result<> clear() const;
   [[nodiscard]] Job fetch_job(const std::vector<pkgcache::Requirement>& requirements) const;
+  [[nodiscard]] Result<std::vector<pkgcache::Entry>> host_entries(
+      const boost::json::object& answer) const;
   [[nodiscard]] Job install_job(const Wheels& wheels) const;
   [[nodiscard]] boost::asio::awaitable<Result<Installed>> obtain(
       std::vector<pkgcache::Requirement> requirements);

@@ -22,6 +22,24 @@ const ResolvedWheel* find_wheel(const Resolution& resolution, const std::string&
   return found != resolution.wheels.end() && found->package.name == name ? &*found : nullptr;
 }
 
+const Entry* find_host(const Resolution& resolution, const std::string& name) {
+  const auto name_of = [](const Entry& entry) -> const std::string& { return entry.package.name; };
+  const auto found = std::ranges::find(resolution.host, name, name_of);
+  return found != resolution.host.end() ? &*found : nullptr;
+}
+
+Result<> check_host(const Resolution& resolution) {
+  for (const Entry& entry : resolution.host) {
+    for (const std::string& name : entry.needs()) {
+      const ResolvedWheel* const wheel = find_wheel(resolution, name);
+      if (wheel == nullptr) continue;
+      return invalid(entry.package.to_string() + " is this host's and needs the host's " + name +
+                     ", not " + wheel->package.to_string() + " from a wheel");
+    }
+  }
+  return {};
+}
+
 /// "requirements.txt line 2: foo==1: " when a line asks for the package itself.
 std::string origin_of(const std::string& name, const std::vector<Requirement>& requirements) {
   const auto line = std::ranges::find(requirements, name, &Requirement::name);
@@ -65,6 +83,8 @@ Result<> check_yanked(const Resolution& resolution, const std::vector<Requiremen
 std::vector<Package> Resolution::packages() const {
   std::vector<Package> out;
   for (const ResolvedWheel& wheel : wheels) out.push_back(wheel.package);
+  for (const Entry& entry : host) out.push_back(entry.package);
+  std::ranges::sort(out);
   return out;
 }
 
@@ -72,16 +92,21 @@ Result<> check_resolution(const Resolution& resolution,
                           const std::vector<Requirement>& requirements) {
   const auto look_up = [&](const std::string& name) -> std::expected<Choice, std::string> {
     const ResolvedWheel* const wheel = find_wheel(resolution, name);
-    if (wheel == nullptr) return std::unexpected("pip chose no wheel of '" + name + "'");
-    return Choice{&wheel->package, &wheel->version, wheel->dependencies};
+    if (wheel != nullptr) {
+      return Choice{&wheel->package, &wheel->version, wheel->dependencies};
+    }
+    const Entry* const entry = find_host(resolution, name);
+    if (entry == nullptr) return std::unexpected("pip chose no wheel of '" + name + "'");
+    return Choice{&entry->package, &entry->version, entry->dependencies};
   };
   const auto closure = closure_of(requirements, {.find = look_up, .presence = "pip chose"});
   if (!closure) return std::unexpected(closure.error());
-  for (const ResolvedWheel& wheel : resolution.wheels) {
-    if (!std::ranges::binary_search(*closure, wheel.package)) {
-      return invalid("pip chose " + wheel.package.to_string() + ", which nothing needs");
+  for (const Package& package : resolution.packages()) {
+    if (!std::ranges::binary_search(*closure, package)) {
+      return invalid("pip chose " + package.to_string() + ", which nothing needs");
     }
   }
+  if (auto checked = check_host(resolution); !checked) return checked;
   if (auto checked = check_hashes(resolution, requirements); !checked) return checked;
   return check_yanked(resolution, requirements);
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "pkgcache/metadata.h"
 #include "pkgcache/package.h"
 #include "pkgcache/requirement.h"
 #include "pkgcache/version.h"
@@ -27,8 +28,9 @@ struct ResolvedWheel {
 /// What pip made of some requirements.
 struct Resolution {
   std::vector<ResolvedWheel> wheels;  ///< sorted by name, each name once; at most 500
+  std::vector<Entry> host;            ///< of the host's packages, with them; likewise
 
-  /// The packages, sorted by name.
+  /// The packages of both, sorted by name.
   [[nodiscard]] std::vector<Package> packages() const;
 };
 
@@ -48,8 +50,9 @@ struct Resolution {
 [[nodiscard]] Result<Resolution> parse_report(std::string_view json);
 
 /// Checks that the wheels are what the requirements ask for, and nothing else: each requirement and
-/// each dependency of a wheel is met at a version that satisfies, in hash-checking mode by a wheel
-/// with one of the line's digests, no wheel was yanked, and each is needed.
+/// each dependency is met at a version that satisfies, in hash-checking mode by a wheel with one of
+/// the line's digests, no wheel was yanked, and each is needed. What a package of the host depends
+/// on is the host's, too: it was built for no other.
 ///
 /// kInvalid, with a message for the person who deploys, naming the line.
 [[nodiscard]] Result<> check_resolution(const Resolution& resolution,

@@ -40,7 +40,8 @@ class PipJobsTest : public JobFixture {
                  {"index_url", ""},
                  {"extra_index_urls", json::array()},
                  {"extra_options", json::array()},
-                 {"have", json::array()}};
+                 {"have", json::array()},
+                 {"host", json::array()}};
     for (const auto& [key, value] : more) job.event[key] = value;
     job.limits.memory_bytes = 256U << 20;
     job.wheels = {links()};
