@@ -16,7 +16,10 @@ namespace sock::pkgcache {
 /// function's own packages are looked at.
 class BestMatch {
  public:
+  BestMatch() : BestMatch({}, {}) {}
   BestMatch(const ZygoteTree& tree, const CostModel& costs);
+  /// `sets[0]` is the root's, which is empty; `saved_ms`: what each saves a call against the root.
+  BestMatch(std::vector<PackageSet> sets, std::vector<double> saved_ms);
 
   /// Index of the best node; the first of equals, and 0, the root, when none saves anything.
   [[nodiscard]] std::size_t find(const PackageSet& wanted) const;
