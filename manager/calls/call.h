@@ -33,7 +33,8 @@ struct CallRecord {
   std::string id;  ///< UUID
   std::string function;
   std::uint64_t generation = 0;
-  std::string zygote;  ///< packages of the zygote that served it, comma separated
+  std::string zygote;          ///< packages of the zygote that served it, comma separated
+  std::string zygote_id = {};  ///< its id in the tree; empty for a function's own zygote
   Start start = Start::kNone;
   std::int64_t started_at = 0;      ///< seconds since the epoch
   std::int64_t queue_us = 0;        ///< waiting for admission

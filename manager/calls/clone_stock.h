@@ -52,6 +52,8 @@ class CloneStock final : public StockBudget::Member,
   void tick();
 
   [[nodiscard]] std::size_t parked() const { return clones_.size(); }
+  /// What one of them takes, smoothed; a guess until the first was measured.
+  [[nodiscard]] std::uint64_t clone_bytes() const { return clone_bytes_; }
 
   /// Waits until it holds its minimum: true. False when it is stopped first, or at the deadline.
   [[nodiscard]] boost::asio::awaitable<bool> wait_filled(Clock::time_point deadline);

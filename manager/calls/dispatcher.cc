@@ -12,6 +12,7 @@
 #include <ctime>
 
 #include "manager/calls/call_protocol.h"
+#include "manager/calls/import_path.h"
 #include "manager/calls/log_buffer.h"
 #include "manager/calls/verdict.h"
 
@@ -68,7 +69,7 @@ struct Dispatcher::Running {
 
 Dispatcher::Dispatcher(asio::any_io_executor executor, DispatcherOptions options,
                        Admission& admission, ZygoteTree& zygotes, FunctionZygotes& functions,
-                       CodeCache& code, SlotStock& slots,
+                       CodeCache& code, SlotStock& slots, const pkgcache::SearchPath& paths,
                        std::function<void(const CallRecord&)> on_settled)
     : executor_(std::move(executor)),
       options_(options),
@@ -77,6 +78,7 @@ Dispatcher::Dispatcher(asio::any_io_executor executor, DispatcherOptions options
       functions_(functions),
       code_(code),
       slots_(slots),
+      paths_(paths),
       on_settled_(std::move(on_settled)) {}
 
 Dispatcher::~Dispatcher() = default;
@@ -165,6 +167,7 @@ std::unique_ptr<Clone> Dispatcher::take_parked(const Function& function, CallRec
   if (!clone) return nullptr;
   ++choice->node->clones;
   record.zygote = choice->node->packages();
+  record.zygote_id = choice->node->spec.id;
   record.start = choice->exact ? Start::kParked : Start::kCold;
   return clone;
 }
@@ -186,6 +189,7 @@ asio::awaitable<Result<std::unique_ptr<Clone>>> Dispatcher::clone_now(const Func
     if (!choice) co_return std::unexpected(choice.error());
     ZygoteNode& node = *choice->node;
     record.zygote = node.packages();
+    record.zygote_id = node.spec.id;
     auto made = co_await node.zygotes->make(function.spec.network, &function);
     if (made) {
       ++node.clones;
@@ -214,7 +218,13 @@ asio::awaitable<void> Dispatcher::run(std::shared_ptr<Running> call, std::string
     const auto alive = weak.lock();
     if (!error && alive) alive->end(Ending::kTimeout);
   });
-  const CallParts parts{call->id, event, call->loaded ? "" : code_.get(call->function)};
+  CallParts parts{.id = call->id, .event = event, .code = {}};
+  std::string path;
+  if (!call->loaded) {
+    path = import_path(*call->clone, *call->function, paths_);
+    parts.search_path = path;
+    parts.code = code_.get(call->function);
+  }
   auto sent = co_await send_call(call->clone->connection, zygote::FrameType::kCall,
                                  call->function.get(), parts, call->deadline);
   if (!sent) co_return;

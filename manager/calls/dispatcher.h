@@ -16,6 +16,7 @@
 #include "manager/calls/slot_stock.h"
 #include "manager/calls/zygote_tree.h"
 #include "manager/functions/function.h"
+#include "pkgcache/search_path.h"
 
 namespace sock::manager {
 
@@ -31,7 +32,7 @@ class Dispatcher {
   /// `on_settled` gets every call's complete record, those that failed early too.
   Dispatcher(boost::asio::any_io_executor executor, DispatcherOptions options, Admission& admission,
              ZygoteTree& zygotes, FunctionZygotes& functions, CodeCache& code, SlotStock& slots,
-             std::function<void(const CallRecord&)> on_settled);
+             const pkgcache::SearchPath& paths, std::function<void(const CallRecord&)> on_settled);
   ~Dispatcher();
 
   /// Runs one call. The record is complete but for what only the sandbox's death tells (logs,
@@ -73,6 +74,7 @@ class Dispatcher {
   FunctionZygotes& functions_;
   CodeCache& code_;
   SlotStock& slots_;
+  const pkgcache::SearchPath& paths_;
   std::function<void(const CallRecord&)> on_settled_;
   JsonCheck json_check_;
   std::unordered_map<std::string, std::weak_ptr<Running>> running_;

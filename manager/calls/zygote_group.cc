@@ -154,7 +154,9 @@ void ZygoteGroup::watch_load() {
 
 asio::awaitable<void> ZygoteGroup::add_replica() {
   const auto origin = members_.front()->zygote;
-  auto forked = co_await origin->fork_child({}, parts_.fork_timeout, origin->sealing().sealed);
+  zygote::ZygoteConfig nothing;
+  nothing.seal = origin->sealing().sealed;
+  auto forked = co_await origin->fork_child(std::move(nothing), parts_.fork_timeout);
   replicating_ = false;
   load_.grown(Clock::now());
   if (closed_ || !forked) {

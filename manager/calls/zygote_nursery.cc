@@ -9,24 +9,25 @@ namespace sock::manager {
 namespace asio = boost::asio;
 
 ZygoteNursery::ZygoteNursery(asio::any_io_executor executor, ZygoteNurseryOptions options,
-                             const pkgcache::Catalogue& catalogue, SlotStock& slots, Worker& worker,
+                             const pkgcache::Library& library, SlotStock& slots, Worker& worker,
                              Ledger& ledger)
     : executor_(std::move(executor)),
       options_(std::move(options)),
-      catalogue_(catalogue),
+      library_(library),
       slots_(slots),
       worker_(worker),
       ledger_(ledger),
       replicas_(std::make_shared<ReplicaLimit>(options_.replicas)) {}
 
 asio::awaitable<Result<std::unique_ptr<zygote::Zygote>>> ZygoteNursery::bring_up(
-    std::vector<std::string> modules, std::shared_ptr<zygote::Zygote> origin, bool seal) {
-  if (origin) {
-    co_return co_await origin->fork_child(std::move(modules), options_.import_timeout, seal);
-  }
+    const pkgcache::ZygoteSpec& spec, std::shared_ptr<zygote::Zygote> origin, bool seal) {
   zygote::ZygoteOptions options = options_.root;
-  options.config.modules = std::move(modules);
+  options.config.modules = library_.modules_of(spec.packages);
+  options.config.search_path = library_.paths().of(spec.packages);
   options.config.seal = seal;
+  if (origin) {
+    co_return co_await origin->fork_child(std::move(options.config), options_.import_timeout);
+  }
   options.import_timeout = options_.import_timeout;
   co_return co_await zygote::Zygote::start(std::move(options));
 }
@@ -34,17 +35,16 @@ asio::awaitable<Result<std::unique_ptr<zygote::Zygote>>> ZygoteNursery::bring_up
 asio::awaitable<Result<YoungZygote>> ZygoteNursery::start(pkgcache::ZygoteSpec spec,
                                                           std::shared_ptr<const ZygoteNode> parent,
                                                           OnDead on_dead) {
-  const std::vector<std::string> modules = catalogue_.modules_of(spec.packages);
   const auto origin = parent ? parent->zygote() : nullptr;
   YoungZygote young;
   // Before the fork: the parent may be replaced meanwhile.
   young.generation = origin ? parent->generation : ++generations_;
   const bool seal = options_.root.config.seal && !unsealable_.contains(spec.id);
-  auto started = co_await bring_up(modules, origin, seal);
+  auto started = co_await bring_up(spec, origin, seal);
   if (!started && seal && zygote::may_do_unsealed(started.error())) {
     unsealable_[spec.id] = started.error().describe();
     spdlog::warn("zygote {} is started anew, unsealed: {}", spec.id, unsealable_[spec.id]);
-    started = co_await bring_up(modules, origin, false);
+    started = co_await bring_up(spec, origin, false);
   }
   if (!started) co_return std::unexpected(started.error());
   young.seal_error = (*started)->sealing().error;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "manager/calls/zygote_node.h"
-#include "pkgcache/catalogue.h"
+#include "pkgcache/library.h"
 
 namespace sock::manager {
 
@@ -36,8 +36,7 @@ class ZygoteNursery {
   using OnDead = std::function<void(const ZygoteGroup&, const Error&)>;
 
   ZygoteNursery(boost::asio::any_io_executor executor, ZygoteNurseryOptions options,
-                const pkgcache::Catalogue& catalogue, SlotStock& slots, Worker& worker,
-                Ledger& ledger);
+                const pkgcache::Library& library, SlotStock& slots, Worker& worker, Ledger& ledger);
 
   /// A zygote as `spec` says: forked from `parent`, and of its generation; without one, exec'd anew
   /// as the first of a generation. Ready when a trial call in a clone of it went well. One that
@@ -50,11 +49,11 @@ class ZygoteNursery {
 
  private:
   [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<zygote::Zygote>>> bring_up(
-      std::vector<std::string> modules, std::shared_ptr<zygote::Zygote> origin, bool seal);
+      const pkgcache::ZygoteSpec& spec, std::shared_ptr<zygote::Zygote> origin, bool seal);
 
   boost::asio::any_io_executor executor_;
   ZygoteNurseryOptions options_;
-  const pkgcache::Catalogue& catalogue_;
+  const pkgcache::Library& library_;
   SlotStock& slots_;
   Worker& worker_;
   Ledger& ledger_;

@@ -25,6 +25,8 @@ class ZygoteStocks {
   void set_min(const PerNetwork<std::uint32_t>& min);
   void tick();
   [[nodiscard]] std::size_t parked() const;
+  /// What one parked clone takes, as measured so far.
+  [[nodiscard]] std::uint64_t clone_bytes() const { return stocks_[Network::kNone]->clone_bytes(); }
   [[nodiscard]] boost::asio::awaitable<bool> wait_filled(Clock::time_point deadline);
   void inherit(ZygoteStocks& other);
   void stop(Background& background);

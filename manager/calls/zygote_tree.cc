@@ -8,7 +8,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "manager/calls/back_off.h"
-#include "pkgcache/match.h"
 
 namespace sock::manager {
 
@@ -35,14 +34,15 @@ std::string describe_seal(const ZygoteNode& node) {
 }  // namespace
 
 ZygoteTree::ZygoteTree(asio::any_io_executor executor, Background& background,
-                       ZygoteTreeOptions options, const pkgcache::Catalogue& catalogue,
+                       ZygoteTreeOptions options, const pkgcache::Library& library,
                        SlotStock& slots, Worker& worker, Ledger& ledger)
     : executor_(std::move(executor)),
       background_(background),
-      nursery_(executor_, std::move(options.nursery), catalogue, slots, worker, ledger),
+      nursery_(executor_, std::move(options.nursery), library, slots, worker, ledger),
       rotation_(
           background_, options.rotation, [this] { return in_plan_order(); },
-          [this](std::shared_ptr<ZygoteNode> node) { return renew(std::move(node)); }) {
+          [this](std::shared_ptr<ZygoteNode> node) { return renew(std::move(node)); }),
+      worth_(std::move(options.worth)) {
   plan_.nodes.push_back(pkgcache::ZygoteSpec{kRootId, "", {}});
 }
 
@@ -55,9 +55,13 @@ asio::awaitable<Result<>> ZygoteTree::start() {
   co_return Result<>{};
 }
 
-void ZygoteTree::adopt(pkgcache::ZygotePlan plan, KeepReady keep_ready) {
+void ZygoteTree::adopt(pkgcache::ZygotePlan plan, FewestParked fewest) {
   plan_ = std::move(plan);
-  keep_ready_ = std::move(keep_ready);
+  fewest_ = std::move(fewest);
+  for (const auto& spec : plan_.nodes) {
+    const auto found = nodes_.find(spec.id);
+    if (found != nodes_.end()) found->second->spec.parent = spec.parent;
+  }
   for (const auto& [id, node] : nodes_) {
     if (node->stocks) node->stocks->set_min(least_parked(id));
   }
@@ -67,9 +71,8 @@ void ZygoteTree::adopt(pkgcache::ZygotePlan plan, KeepReady keep_ready) {
 PerNetwork<std::uint32_t> ZygoteTree::least_parked(const std::string& id) const {
   PerNetwork<std::uint32_t> least(nursery_.least_parked(), 0);
   for (const Network network : kNetworks) {
-    const auto asked = keep_ready_.find({id, network});
-    if (asked == keep_ready_.end()) continue;
-    least[network] = std::max(asked->second, nursery_.least_parked());
+    const auto asked = fewest_.find({id, network});
+    if (asked != fewest_.end()) least[network] = asked->second;
   }
   return least;
 }
@@ -77,7 +80,7 @@ PerNetwork<std::uint32_t> ZygoteTree::least_parked(const std::string& id) const 
 void ZygoteTree::tick() {
   if (stopping_) return;
   // Either may find out that a zygote is broken, and change what is ready.
-  const auto ready = ready_;
+  const auto ready = ready_.nodes();
   for (const auto& node : ready) {
     if (const auto stocks = node->stocks) stocks->tick();
     if (const auto zygotes = node->zygotes) zygotes->tick();
@@ -97,29 +100,47 @@ asio::awaitable<void> ZygoteTree::reconcile() {
   while (dirty_ && !stopping_) {
     dirty_ = false;
     const pkgcache::ZygotePlan plan = plan_;
-    std::vector<std::shared_ptr<ZygoteNode>> dropped;
-    for (const auto& [id, node] : nodes_) {
-      const auto same = [&id](const pkgcache::ZygoteSpec& spec) { return spec.id == id; };
-      if (std::ranges::none_of(plan.nodes, same)) dropped.push_back(node);
-    }
-    for (const auto& node : dropped) {
-      nodes_.erase(node->spec.id);
-      spdlog::info("zygote {} is retired", node->name());
-      take_out_of_service(*node);
-    }
-    for (const auto& spec : plan.nodes) {
-      if (dirty_ || stopping_) break;
-      auto& node = nodes_[spec.id];
-      if (!node) {
-        node = std::make_shared<ZygoteNode>();
-      } else if (node->state != ZygoteNode::State::kFailed || Clock::now() < node->retry_at) {
-        continue;
-      }
-      node->spec = spec;
-      co_await start_node(node);
-    }
+    co_await create_missing(plan);
+    if (!dirty_ && !stopping_) retire_others(plan);
   }
   reconciling_ = false;
+}
+
+asio::awaitable<void> ZygoteTree::create_missing(const pkgcache::ZygotePlan& plan) {
+  std::vector<std::shared_ptr<ZygoteStocks>> filling;
+  for (const auto& spec : plan.nodes) {
+    if (dirty_ || stopping_) co_return;
+    auto& slot = nodes_[spec.id];
+    if (!slot) {
+      slot = std::make_shared<ZygoteNode>();
+    } else if (slot->state != ZygoteNode::State::kFailed || Clock::now() < slot->retry_at) {
+      continue;
+    }
+    const auto node = slot;
+    node->spec = spec;
+    co_await start_node(node);
+    if (node->stocks) filling.push_back(node->stocks);
+  }
+  const auto deadline = Clock::now() + kFillTimeout;
+  for (const auto& stocks : filling) {
+    if (dirty_ || stopping_) co_return;
+    // Short of memory they may not fill: those that make room for them go all the same.
+    const bool filled = co_await stocks->wait_filled(deadline);
+    (void)filled;
+  }
+}
+
+void ZygoteTree::retire_others(const pkgcache::ZygotePlan& plan) {
+  std::vector<std::shared_ptr<ZygoteNode>> dropped;
+  for (const auto& [id, node] : nodes_) {
+    const auto same = [&id](const pkgcache::ZygoteSpec& spec) { return spec.id == id; };
+    if (std::ranges::none_of(plan.nodes, same)) dropped.push_back(node);
+  }
+  for (const auto& node : dropped) {
+    nodes_.erase(node->spec.id);
+    spdlog::info("zygote {} is retired", node->name());
+    take_out_of_service(*node);
+  }
 }
 
 std::vector<std::shared_ptr<ZygoteNode>> ZygoteTree::in_plan_order() const {
@@ -243,24 +264,22 @@ void ZygoteTree::mark_failed(ZygoteNode& node, const Error& error) {
 }
 
 void ZygoteTree::rebuild_index() {
-  ready_.clear();
-  ready_sets_.clear();
+  std::vector<std::shared_ptr<ZygoteNode>> ready;
   for (const auto& [id, node] : nodes_) {
-    if (!node->ready()) continue;
-    ready_.push_back(node);
-    ready_sets_.push_back(node->spec.packages);
+    if (node->ready()) ready.push_back(node);
   }
+  ready_ = ZygoteIndex(std::move(ready), worth_);
 }
 
 Result<ZygoteChoice> ZygoteTree::choose(const std::vector<pkgcache::Package>& packages) const {
-  const auto best = pkgcache::best_zygote(ready_sets_, packages);
-  if (!best) return fail(Code::kRejected, "zygote", "no zygote is ready; retry in a moment");
-  return ZygoteChoice{ready_[*best], ready_sets_[*best].size() == packages.size()};
+  auto choice = ready_.choose(packages);
+  if (!choice) return fail(Code::kRejected, "zygote", "no zygote is ready; retry in a moment");
+  return std::move(*choice);
 }
 
 std::size_t ZygoteTree::parked() const {
   std::size_t sum = 0;
-  for (const auto& node : ready_) sum += node->stocks->parked();
+  for (const auto& node : ready_.nodes()) sum += node->stocks->parked();
   return sum;
 }
 

@@ -12,29 +12,25 @@
 
 #include "base/clock.h"
 #include "manager/background.h"
+#include "manager/calls/zygote_index.h"
 #include "manager/calls/zygote_node.h"
 #include "manager/calls/zygote_nursery.h"
 #include "manager/calls/zygote_rotation.h"
 #include "manager/calls/zygote_stocks.h"
-#include "pkgcache/catalogue.h"
+#include "pkgcache/library.h"
 #include "pkgcache/plan.h"
 
 namespace sock::manager {
 
-/// A node chosen for a call; keeps it alive.
-struct ZygoteChoice {
-  std::shared_ptr<ZygoteNode> node;
-  bool exact = false;  ///< it holds all of the wanted packages
-};
-
-/// What functions ask of nodes, by the node's id and the network class: the fewest parked clones
-/// that it must hold, 0 being the usual minimum. Where a class other than none is not asked for, a
-/// node holds nothing of it before somebody wants a clone.
-using KeepReady = std::map<std::pair<std::string, Network>, std::uint32_t>;
+/// The fewest parked clones that nodes must hold, by their ids and the network class. Where nothing
+/// is said, a node holds the usual minimum of the class none, and of others nothing before somebody
+/// wants a clone.
+using FewestParked = std::map<std::pair<std::string, Network>, std::uint32_t>;
 
 struct ZygoteTreeOptions {
   ZygoteNurseryOptions nursery;
   ZygoteRotationOptions rotation;
+  SetWorth worth;  ///< empty: every package counts alike
 };
 
 /// For those who keep what depends on a zygote's very process or memory layout. Both are called on
@@ -53,7 +49,7 @@ struct ZygoteObserver {
 class ZygoteTree {
  public:
   ZygoteTree(boost::asio::any_io_executor executor, Background& background,
-             ZygoteTreeOptions options, const pkgcache::Catalogue& catalogue, SlotStock& slots,
+             ZygoteTreeOptions options, const pkgcache::Library& library, SlotStock& slots,
              Worker& worker, Ledger& ledger);
 
   /// Hears of zygotes from now on.
@@ -62,8 +58,10 @@ class ZygoteTree {
   /// Starts the root; nothing works without it.
   [[nodiscard]] boost::asio::awaitable<Result<>> start();
 
-  /// Brings the tree to `plan` in the background, most important first.
-  void adopt(pkgcache::ZygotePlan plan, KeepReady keep_ready);
+  /// Brings the tree to `plan` in the background: first the nodes that are missing, in the plan's
+  /// order; once those have clones parked, the ones that are not in it go. So calls always have the
+  /// old node or the new.
+  void adopt(pkgcache::ZygotePlan plan, FewestParked fewest);
 
   /// The ready zygote that saves a package set most. Always one, the root at least, unless that
   /// has died and is being restarted.
@@ -86,6 +84,8 @@ class ZygoteTree {
 
  private:
   [[nodiscard]] boost::asio::awaitable<void> reconcile();
+  [[nodiscard]] boost::asio::awaitable<void> create_missing(const pkgcache::ZygotePlan& plan);
+  void retire_others(const pkgcache::ZygotePlan& plan);
   [[nodiscard]] boost::asio::awaitable<void> start_node(std::shared_ptr<ZygoteNode> node);
   [[nodiscard]] boost::asio::awaitable<Result<>> renew(std::shared_ptr<ZygoteNode> node);
   void put_in_service(const std::shared_ptr<ZygoteNode>& node, YoungZygote young);
@@ -104,10 +104,10 @@ class ZygoteTree {
   ZygoteRotation rotation_;
   std::vector<ZygoteObserver> observers_;
   pkgcache::ZygotePlan plan_;
-  KeepReady keep_ready_;
+  FewestParked fewest_;
   std::map<std::string, std::shared_ptr<ZygoteNode>> nodes_;
-  std::vector<std::shared_ptr<ZygoteNode>> ready_;          ///< what choose() may pick,
-  std::vector<std::vector<pkgcache::Package>> ready_sets_;  ///< and their packages
+  SetWorth worth_;
+  ZygoteIndex ready_;                      ///< what choose() may pick
   std::shared_ptr<ZygoteStocks> filling_;  ///< of a successor that is not in service yet
   bool reconciling_ = false;
   bool dirty_ = false;
