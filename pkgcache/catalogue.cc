@@ -29,6 +29,8 @@ std::string name_from_file(const fs::path& path) {
   return is_valid_name(name) ? normalise_name(name) : std::string();
 }
 
+const std::string& name_of(const Entry& entry) { return entry.package.name; }
+
 }  // namespace
 
 class Catalogue::Scanner {
@@ -157,7 +159,6 @@ Result<Catalogue> Catalogue::scan(const std::vector<fs::path>& folders, const fs
 
 const Entry* Catalogue::find(std::string_view name) const {
   const std::string wanted = normalise_name(name);
-  const auto name_of = [](const Entry& entry) -> const std::string& { return entry.package.name; };
   const auto found = std::ranges::lower_bound(entries_, wanted, {}, name_of);
   return found != entries_.end() && name_of(*found) == wanted ? &*found : nullptr;
 }
@@ -178,19 +179,38 @@ Result<std::vector<Package>> Catalogue::resolve(
   return closure_of(requirements, {.find = look_up, .presence = "this host has"});
 }
 
+Catalogue Catalogue::preferring(std::vector<Entry> entries) const {
+  Catalogue out = *this;
+  for (Entry& entry : entries) {
+    const auto same = std::ranges::find(out.entries_, entry.package.name, name_of);
+    if (same != out.entries_.end()) {
+      *same = std::move(entry);
+    } else {
+      out.entries_.push_back(std::move(entry));
+    }
+  }
+  std::ranges::sort(out.entries_, {}, name_of);
+  return out;
+}
+
 std::vector<std::string> Catalogue::modules_of(const std::vector<Package>& packages) const {
   std::vector<std::string> out;
-  std::set<std::string_view> seen;
+  std::set<std::string> seen;
   for (const Package& package : packages) {
     const Entry* const entry = find(package.name);
     if (entry == nullptr) continue;
-    const auto listed = preload_.find(entry->package.name);
-    const bool is_listed = listed != preload_.end();
-    for (const std::string& module : is_listed ? listed->second : entry->modules) {
-      if (!is_listed && !is_public_module(module)) continue;
-      if (seen.insert(module).second) out.push_back(module);
+    for (std::string& module : preloads_of(*entry)) {
+      if (seen.insert(module).second) out.push_back(std::move(module));
     }
   }
+  return out;
+}
+
+std::vector<std::string> Catalogue::preloads_of(const Entry& entry) const {
+  const auto listed = preload_.find(entry.package.name);
+  if (listed != preload_.end()) return listed->second;
+  std::vector<std::string> out;
+  std::ranges::copy_if(entry.modules, std::back_inserter(out), is_public_module);
   return out;
 }
 

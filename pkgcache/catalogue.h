@@ -55,10 +55,16 @@ class Catalogue {
   [[nodiscard]] Result<std::vector<Package>> resolve(
       const std::vector<Requirement>& requirements) const;
 
+  /// This catalogue with `entries`, of different names, in place of its own of those names.
+  [[nodiscard]] Catalogue preferring(std::vector<Entry> entries) const;
+
   /// Modules to import ahead for a set of packages, in the packages' order, each once: the
   /// package's preload list where it has one, else its public top-level modules. Packages that are
   /// not in the catalogue add nothing.
   [[nodiscard]] std::vector<std::string> modules_of(const std::vector<Package>& packages) const;
+
+  /// The same for one package, of the catalogue or from elsewhere.
+  [[nodiscard]] std::vector<std::string> preloads_of(const Entry& entry) const;
 
   /// Replaces what is imported ahead for a package (see built_in_preload()); an empty list imports
   /// nothing. The package need not be present. kInvalid when a module is not a dotted name.

@@ -72,6 +72,7 @@ struct Registry::Entry {
   Function function;
   std::weak_ptr<Reclaimer> reclaimer;
   std::atomic<bool> retired = false;  ///< superseded or removed
+  std::shared_ptr<const void> kept;   ///< see Registry::keep()
 
   Entry(Function loaded, const std::shared_ptr<Reclaimer>& owner)
       : function(std::move(loaded)), reclaimer(owner) {}
@@ -199,6 +200,13 @@ Result<std::shared_ptr<const Function>> Registry::commit(StagedFunction staged, 
   }
   if (previous) previous->retired = true;
   return std::shared_ptr<const Function>(entry, &entry->function);
+}
+
+void Registry::keep(const Function& function, std::shared_ptr<const void> what) {
+  const std::scoped_lock lock(entries_mutex_);
+  const auto found = entries_.find(function.spec.name);
+  if (found == entries_.end() || found->second->function.generation != function.generation) return;
+  found->second->kept = std::move(what);
 }
 
 std::shared_ptr<const Function> Registry::find(std::string_view name) const {

@@ -87,6 +87,10 @@ class Registry {
   [[nodiscard]] Result<std::shared_ptr<const Function>> commit(StagedFunction staged,
                                                                FunctionSpec spec);
 
+  /// Lets `what` live as long as that generation's handles do. Ignored for a generation that is not
+  /// the current one.
+  void keep(const Function& function, std::shared_ptr<const void> what);
+
   /// The current generation, or null.
   [[nodiscard]] std::shared_ptr<const Function> find(std::string_view name) const;
 

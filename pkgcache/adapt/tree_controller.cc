@@ -114,6 +114,12 @@ std::optional<Decision> TreeController::set_packages(
   return adopt(std::move(fit), Cause::kBarred);
 }
 
+void TreeController::set_pinned(std::vector<std::vector<Package>> sets) {
+  options_.pinned = std::move(sets);
+  wanted_ = true;
+  ++basis_;
+}
+
 std::optional<Decision> TreeController::set_budget(std::uint64_t bytes, Clock::time_point now) {
   wanted_ = wanted_ || bytes > options_.budget_bytes;
   options_.budget_bytes = bytes;

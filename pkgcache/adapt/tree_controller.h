@@ -116,6 +116,9 @@ class TreeController {
   [[nodiscard]] std::optional<Decision> set_packages(
       std::shared_ptr<const MeasuredPackages> packages);
 
+  /// Other sets than those of TreeOptions::pinned from now on; a plan is due.
+  void set_pinned(std::vector<std::vector<Package>> sets);
+
   /// The memory for all zygotes beside the root. With less than the tree takes, a decision that
   /// retires what saves least per MB; never what is pinned.
   [[nodiscard]] std::optional<Decision> set_budget(std::uint64_t bytes, Clock::time_point now);

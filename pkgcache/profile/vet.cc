@@ -50,7 +50,12 @@ constexpr std::array<std::string_view, 3> kHarmlessHooks = {"_SixMetaPathImporte
 /// Cython's own generators.
 constexpr std::array<std::string_view, 1> kHarmlessPatches = {"inspect.isgenerator"};
 
+/// Extensions that pybind11 made (contourpy, and with it matplotlib) share their types through a
+/// capsule of that name; only others of that kind look for it.
+constexpr std::string_view kHarmlessBuiltin = "__pybind11_internals_v";
+
 bool is_harmless(const Change& change) {
+  if (change.kind == "builtin") return change.what.starts_with(kHarmlessBuiltin);
   if (change.kind == "environment") {
     return std::ranges::any_of(kHarmlessVariables,
                                [&](auto prefix) { return change.what.starts_with(prefix); });
