@@ -7,15 +7,12 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/json/array.hpp>
 
 #include "base/await_exit.h"
 #include "base/spawn.h"
+#include "manager/calls/zygote_views.h"
 #include "manager/doctor.h"
-#include "manager/functions/function_options.h"
 #include "manager/state/reclaim.h"
-#include "pkgcache/match.h"
-#include "pkgcache/requirement.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/seccomp_policy.h"
 
@@ -35,54 +32,9 @@ constexpr Millis kSettleTimeout{2'000};
 /// How long work in the background may go on when all it works with is dead.
 constexpr Millis kBackgroundTimeout{5'000};
 constexpr Millis kTick{1'000};
-/// Popularity changes slowly; new functions replan at once.
-constexpr unsigned kTicksPerReplan = 60;
+constexpr unsigned kTicksPerCollect = 10;
 /// Sandboxes, zygotes and helpers alive at a time; a record takes half a kilobyte.
 constexpr std::uint32_t kLedgerCapacity = 4096;
-
-/// The standard library and the packages, in the interpreter's own order.
-std::vector<std::string> search_path(const Config& config) {
-  std::vector<std::string> path{"/usr/lib/python3.11", "/usr/lib/python3.11/lib-dynload"};
-  for (const auto& folder : config.packages.folders) path.push_back(folder.string());
-  return path;
-}
-
-std::string_view state_name(ZygoteNode::State state) {
-  switch (state) {
-    case ZygoteNode::State::kStarting:
-      return "starting";
-    case ZygoteNode::State::kReady:
-      return "ready";
-    case ZygoteNode::State::kFailed:
-      return "failed";
-  }
-  return "failed";
-}
-
-std::vector<std::shared_ptr<zygote::Zygote>> processes_of(const ZygoteNode& node) {
-  if (!node.zygotes) return {};
-  return node.zygotes->all();
-}
-
-/// Replicas share nearly all of it, and proportional sizes add up.
-std::uint64_t memory_of(const ZygoteNode& node) {
-  std::uint64_t sum = 0;
-  for (const auto& zygote : processes_of(node)) sum += zygote->memory_bytes().value_or(0);
-  return sum;
-}
-
-json::array package_names(const std::vector<pkgcache::Package>& packages) {
-  json::array names;
-  for (const auto& package : packages) names.push_back(json::string(package.to_string()));
-  return names;
-}
-
-template <class Strings>
-json::array to_array(const Strings& strings) {
-  json::array out;
-  for (const auto& text : strings) out.push_back(json::string(text));
-  return out;
-}
 
 }  // namespace
 
@@ -120,9 +72,17 @@ asio::awaitable<Result<>> Daemon::build() {
                                    .queue_timeout = config_.calls.queue_timeout});
   dispatcher_ = std::make_unique<Dispatcher>(
       executor_, DispatcherOptions{config_.calls.result_bytes, config_.calls.log_bytes},
-      *admission_, *zygotes_, *functions_, *code_, *slots_,
+      *admission_, *zygotes_, *functions_, *code_, *slots_, packages_->paths(),
       [this](const CallRecord& record) { settled(record); });
-  replan();
+  gardener_ = std::make_unique<Gardener>(
+      config_,
+      Gardener::Parts{*zygotes_, *functions_, *slots_, *packages_, planning_worker_, background_});
+  deployer_ = std::make_unique<Deployer>(config_, *registry_, *packages_, disk_worker_);
+  auto begun = packages_->begin(*jobs_, package_worker_, background_,
+                                [this] { gardener_->packages_changed(); });
+  if (!begun) co_return begun;
+  gardener_->packages_changed();
+  functions_changed();
   asio::co_spawn(executor_, tick(), asio::detached);
   co_return Result<>{};
 }
@@ -154,29 +114,18 @@ Result<> Daemon::read_packages() {
     if (auto checked = sandbox::check_bind(real); !checked) return checked;
     folder = real;
   }
-  auto catalogue = pkgcache::Catalogue::scan(config_.packages.folders);
-  if (!catalogue) return std::unexpected(catalogue.error());
-  catalogue_ = std::move(*catalogue);
-  for (const auto& problem : catalogue_.problems()) {
-    spdlog::debug("package {}: {}", problem.path.string(), problem.reason);
-  }
-  for (const auto& [name, modules] : config_.packages.preload) {
-    if (auto set = catalogue_.set_preload(name, modules); !set) return set;
-  }
-  std::vector<std::vector<pkgcache::Package>> sets;
-  for (const auto& names : config_.zygotes.sets) {
-    std::string text;
-    for (const auto& name : names) text.append(name).push_back('\n');
-    auto requirements = pkgcache::parse_requirements(text);
-    auto closure =
-        requirements ? catalogue_.resolve(*requirements) : std::unexpected(requirements.error());
-    if (closure) {
-      sets.push_back(std::move(*closure));
+  auto packages = Packages::open(config_);
+  if (!packages) return std::unexpected(packages.error());
+  packages_ = std::move(*packages);
+  for (const auto& function : registry_->list()) {
+    auto pin = packages_->pin(function->spec.packages);
+    if (pin) {
+      registry_->keep(*function, std::move(*pin));
     } else {
-      spdlog::warn("[zygotes] sets: {}", closure.error().message);
+      spdlog::error("function {} cannot import what it needs; deploy it again: {}",
+                    function->spec.name, pin.error().message);
     }
   }
-  planner_ = std::make_unique<pkgcache::ExactSetPlanner>(std::move(sets), config_.zygotes.max);
   return {};
 }
 
@@ -200,6 +149,7 @@ asio::awaitable<Result<>> Daemon::build_sandboxes() {
   keeper_options.id_base = config_.ids.base;
   keeper_options.id_count = config_.ids.count;
   keeper_options.place = place;
+  keeper_options.root.store = packages_->store_folder();
   for (const auto& packages : config_.packages.folders) {
     keeper_options.root.binds.push_back(packages.string());
   }
@@ -237,7 +187,6 @@ asio::awaitable<Result<>> Daemon::build_zygotes() {
   ZygoteNurseryOptions& nursery = options.nursery;
   nursery.root.program = *folder + "/sock-zygote";
   nursery.root.keeper = keeper_->pidfd();
-  nursery.root.config.search_path = search_path(config_);
   nursery.root.config.filter = std::move(*filter);
   nursery.root.config.seal = config_.zygotes.seal;
   nursery.root.place = [this](pid_t pid) { return cgroups_->attach_service(pid); };
@@ -246,10 +195,11 @@ asio::awaitable<Result<>> Daemon::build_zygotes() {
   nursery.stock = stock;
   nursery.import_timeout = config_.zygotes.import_timeout;
   nursery.replicas = config_.zygotes.replicas;
+  options.worth = [this](std::span<const pkgcache::Package> set) { return packages_->worth(set); };
   options.rotation.clones = config_.zygotes.rotate_clones;
   options.rotation.age = std::chrono::minutes(config_.zygotes.rotate_minutes);
-  zygotes_ = std::make_unique<ZygoteTree>(executor_, background_, std::move(options), catalogue_,
-                                          *slots_, memory_worker_, *ledger_);
+  zygotes_ = std::make_unique<ZygoteTree>(executor_, background_, std::move(options),
+                                          packages_->library(), *slots_, memory_worker_, *ledger_);
   using Base = FunctionZygotes::Base;
   auto choose = [this](const std::vector<pkgcache::Package>& packages) -> Result<Base> {
     auto choice = zygotes_->choose(packages);
@@ -264,13 +214,16 @@ asio::awaitable<Result<>> Daemon::build_zygotes() {
     return std::move(base->recipe);
   };
   code_ = std::make_unique<CodeCache>(executor_, background_, *slots_, any);
+  auto jobs = JobRunner::create(config_.state_dir / "jobs", *slots_, any);
+  if (!jobs) co_return std::unexpected(jobs.error());
+  jobs_ = std::move(*jobs);
   functions_ = std::make_unique<FunctionZygotes>(
       executor_, background_,
       FunctionZygoteOptions{.automatic = config_.zygotes.functions,
                             .most = config_.zygotes.max_functions,
                             .all_bytes = config_.zygotes.function_memory,
                             .stock = stock},
-      *slots_, memory_worker_, *code_,
+      *slots_, memory_worker_, *code_, packages_->paths(),
       [choose](const Function& function) { return choose(function.spec.packages); });
   co_return co_await zygotes_->start();
 }
@@ -294,6 +247,9 @@ asio::awaitable<void> Daemon::shutdown(Clock::time_point deadline) {
     (void)ignored;
   }
   ticker_.cancel();
+  if (packages_) packages_->stop();
+  if (gardener_) gardener_->stop();
+  if (jobs_) jobs_->stop();
   if (functions_) functions_->stop();
   if (zygotes_) zygotes_->stop();
   if (slots_) co_await slots_->stop();
@@ -331,7 +287,8 @@ asio::awaitable<void> Daemon::tick() {
     ticker_.expires_after(kTick);
     auto [error] = co_await ticker_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error || draining_) co_return;
-    if (count % kTicksPerReplan == 0) replan();
+    if (count % kTicksPerCollect == 0) packages_->collect();
+    gardener_->tick();
     zygotes_->tick();
     functions_->tick();
     slots_->tick();
@@ -340,34 +297,15 @@ asio::awaitable<void> Daemon::tick() {
   }
 }
 
-void Daemon::replan() {
-  const auto now = Clock::now();
-  std::vector<pkgcache::Demand> demands;
-  for (const auto& function : registry_->list()) {
-    demands.push_back({function->spec.packages, demand_.rate(function->spec.name, now)});
-  }
-  auto plan = planner_->plan(demands);
-  std::vector<std::vector<pkgcache::Package>> sets;
-  for (const auto& node : plan.nodes) sets.push_back(node.packages);
-  KeepReady keep_ready;
-  bool nat_wanted = false;
-  for (const auto& function : registry_->list()) {
-    const FunctionSpec& spec = function->spec;
-    const auto node = pkgcache::best_zygote(sets, spec.packages);
-    if (!node || !slots_->offers(spec.network)) continue;
-    nat_wanted = nat_wanted || spec.network == Network::kNat;
-    auto& least = keep_ready[{plan.nodes[*node].id, spec.network}];
-    // Where a function has a zygote of its own, that one keeps them ready.
-    if (functions_->refused(spec.name)) least += spec.keep_ready;
-  }
-  slots_->set_stock(Network::kNat, nat_wanted ? config_.parked.shells : 0);
-  zygotes_->adopt(std::move(plan), std::move(keep_ready));
-  functions_->adopt(registry_->list());
+void Daemon::functions_changed() {
+  auto functions = registry_->list();
+  packages_->adopt(functions);
+  gardener_->adopt(std::move(functions));
 }
 
 void Daemon::settled(const CallRecord& record) {
   metrics_.record(record);
-  demand_.record(record.function, Clock::now());
+  gardener_->note_call(record);
   const auto code = record.error ? std::optional(record.error->code) : std::nullopt;
   stats_.count(record.function, code, record.start, record.total_us);
   publish_stats();
@@ -412,44 +350,13 @@ Result<std::vector<std::string>> Daemon::recent_calls(const std::string& functio
 
 asio::awaitable<Result<Function>> Daemon::deploy(DeployRequest request) {
   if (draining_) co_return fail(Code::kDraining, "deploy", "sockd is stopping");
-  auto store = [this, &request]() -> Result<std::shared_ptr<const Function>> {
-    if (auto named = check_function_name(request.name); !named) {
-      return std::unexpected(named.error());
-    }
-    auto staged = registry_->prepare(request.bundle, request.content_type);
-    if (!staged) return std::unexpected(staged.error());
-    auto sock_toml = staged->read_text("sock.toml");
-    if (!sock_toml) return std::unexpected(sock_toml.error());
-    auto requirements_txt = staged->read_text("requirements.txt");
-    if (!requirements_txt) return std::unexpected(requirements_txt.error());
-    auto spec = build_spec(request.name, request.options, *sock_toml, *requirements_txt, config_);
-    if (!spec) return std::unexpected(spec.error());
-    auto packages = resolve(*spec, *requirements_txt);
-    if (!packages) return std::unexpected(packages.error());
-    spec->packages = std::move(*packages);
-    return registry_->commit(std::move(*staged), std::move(*spec));
-  };
-  auto deployed = co_await disk_worker_.run(store);
+  auto deployed = co_await deployer_->deploy(std::move(request));
   if (!deployed) co_return std::unexpected(deployed.error());
   const Function& function = **deployed;
   spdlog::info("deployed {} generation {}: {} packages, {} bytes", function.spec.name,
                function.generation, function.spec.packages.size(), function.code_bytes);
-  replan();
+  functions_changed();
   co_return function;
-}
-
-Result<std::vector<pkgcache::Package>> Daemon::resolve(
-    const FunctionSpec& spec, const std::optional<std::string>& requirements_txt) const {
-  // The file itself where it is what counts: errors then name its own line numbers.
-  std::string text;
-  if (requirements_txt && requirement_lines(*requirements_txt) == spec.requirements) {
-    text = *requirements_txt;
-  } else {
-    for (const auto& line : spec.requirements) text.append(line).push_back('\n');
-  }
-  auto requirements = pkgcache::parse_requirements(text);
-  if (!requirements) return std::unexpected(requirements.error());
-  return catalogue_.resolve(*requirements);
 }
 
 asio::awaitable<Result<>> Daemon::remove(std::string name) {
@@ -457,9 +364,8 @@ asio::awaitable<Result<>> Daemon::remove(std::string name) {
   auto removed = co_await disk_worker_.run(erase);
   if (!removed) co_return removed;
   spdlog::info("removed {}", name);
-  demand_.forget(name);
   code_->forget(name);
-  replan();
+  functions_changed();
   co_return Result<>{};
 }
 
@@ -476,60 +382,23 @@ std::vector<Function> Daemon::list() {
 }
 
 json::object Daemon::zygotes() {
-  json::array nodes;
-  const auto now = Clock::now();
-  for (const auto& [id, node] : zygotes_->nodes()) {
-    const bool ready = node->ready();
-    const auto age = ready ? micros_between(node->ready_at, now) / 1'000'000 : 0;
-    const auto zygote = node->zygote();
-    json::array replicas;
-    for (const auto& each : processes_of(*node)) {
-      if (each != zygote) replicas.push_back(each->process().pid());
-    }
-    nodes.push_back(json::object{{"id", id},
-                                 {"parent", node->spec.parent},
-                                 {"packages", package_names(node->spec.packages)},
-                                 {"state", state_name(node->state)},
-                                 {"generation", node->generation},
-                                 {"pid", zygote ? zygote->process().pid() : 0},
-                                 {"replicas", std::move(replicas)},
-                                 {"memory_bytes", memory_of(*node)},
-                                 {"import_ms", zygote ? zygote->import_us() / 1000 : 0},
-                                 {"parked", node->stocks ? node->stocks->parked() : 0},
-                                 {"clones", node->clones},
-                                 {"age_s", age},
-                                 {"sealed", zygote && zygote->sealing().sealed},
-                                 {"seal_ms", zygote ? zygote->sealing().took_us / 1000 : 0},
-                                 {"seal_error", node->seal_error},
-                                 {"error", node->error}});
-  }
-  json::array functions;
-  for (const auto& view : functions_->list()) {
-    functions.push_back(json::object{{"function", view.function},
-                                     {"state", view.state},
-                                     {"image_bytes", view.image_bytes},
-                                     {"parked", view.parked},
-                                     {"clones", view.clones},
-                                     {"error", view.error}});
-  }
-  return json::object{{"zygotes", std::move(nodes)},
-                      {"functions", std::move(functions)},
-                      {"parked_bytes", parked_budget_->used()},
-                      {"parked_limit", parked_budget_->limit()}};
+  const auto uses = gardener_->view();
+  json::object view = view_zygotes(*zygotes_, *functions_, uses);
+  view["parked_bytes"] = parked_budget_->used();
+  view["parked_limit"] = parked_budget_->limit();
+  return view;
 }
 
 json::object Daemon::netns() { return networks_->view(); }
 
-json::object Daemon::packages() {
-  json::array out;
-  for (const auto& entry : catalogue_.entries()) {
-    const std::vector<pkgcache::Package> self{entry.package};
-    out.push_back(json::object{{"name", entry.package.name},
-                               {"version", entry.package.version},
-                               {"requires", to_array(entry.needs())},
-                               {"modules", to_array(catalogue_.modules_of(self))}});
-  }
-  return json::object{{"packages", std::move(out)}};
+json::object Daemon::packages() { return packages_->view(); }
+
+asio::awaitable<Result<>> Daemon::warm(std::vector<std::string> set) {
+  return packages_->warm(std::move(set));
+}
+
+asio::awaitable<Result<>> Daemon::cool(std::vector<std::string> set) {
+  return packages_->cool(std::move(set));
 }
 
 json::object Daemon::doctor() { return doctor_report(config_); }

@@ -8,20 +8,21 @@
 #include "manager/background.h"
 #include "manager/calls/admission.h"
 #include "manager/calls/call_history.h"
-#include "manager/calls/demand.h"
 #include "manager/calls/dispatcher.h"
 #include "manager/calls/slot_stock.h"
 #include "manager/calls/uid_pool.h"
 #include "manager/calls/zygote_tree.h"
+#include "manager/deployer.h"
 #include "manager/functions/registry.h"
+#include "manager/jobs/job_runner.h"
 #include "manager/metrics.h"
 #include "manager/networks.h"
+#include "manager/packages/packages.h"
+#include "manager/planning/gardener.h"
 #include "manager/service.h"
 #include "manager/settings/config.h"
 #include "manager/state/ledger.h"
 #include "manager/state/stats_segment.h"
-#include "pkgcache/catalogue.h"
-#include "pkgcache/plan.h"
 #include "sandbox/cgroup_pool.h"
 #include "sandbox/keeper.h"
 
@@ -55,6 +56,8 @@ class Daemon final : public Service {
   boost::json::object zygotes() override;
   boost::json::object netns() override;
   boost::json::object packages() override;
+  boost::asio::awaitable<Result<>> warm(std::vector<std::string> set) override;
+  boost::asio::awaitable<Result<>> cool(std::vector<std::string> set) override;
   boost::json::object doctor() override;
   boost::json::object health() override;
   std::string metrics() override;
@@ -68,9 +71,7 @@ class Daemon final : public Service {
   [[nodiscard]] boost::asio::awaitable<Result<>> build_sandboxes();
   [[nodiscard]] boost::asio::awaitable<Result<>> build_zygotes();
   [[nodiscard]] boost::asio::awaitable<void> tick();
-  [[nodiscard]] Result<std::vector<pkgcache::Package>> resolve(
-      const FunctionSpec& spec, const std::optional<std::string>& requirements_txt) const;
-  void replan();
+  void functions_changed();
   void settled(const CallRecord& record);
   [[nodiscard]] std::filesystem::path stats_path() const;
   void publish_stats();
@@ -87,13 +88,14 @@ class Daemon final : public Service {
   Worker cgroup_worker_;
   Worker disk_worker_;
   Worker memory_worker_;  ///< reads other processes' memory
+  Worker planning_worker_;
+  Worker package_worker_;  ///< of the store, which may take seconds
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<StatsSegment> stats_segment_;
   std::optional<LedgerTicket> cgroup_ticket_;
   std::optional<LedgerTicket> keeper_ticket_;
-  pkgcache::Catalogue catalogue_;
-  std::unique_ptr<pkgcache::Planner> planner_;
+  std::unique_ptr<Packages> packages_;
   std::unique_ptr<sandbox::CgroupPool> cgroups_;
   std::unique_ptr<sandbox::Keeper> keeper_;
   std::unique_ptr<Networks> networks_;
@@ -103,11 +105,13 @@ class Daemon final : public Service {
   std::unique_ptr<ZygoteTree> zygotes_;
   std::unique_ptr<CodeCache> code_;
   std::unique_ptr<FunctionZygotes> functions_;
+  std::unique_ptr<JobRunner> jobs_;
+  std::unique_ptr<Gardener> gardener_;
+  std::unique_ptr<Deployer> deployer_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<Dispatcher> dispatcher_;
   CallHistory history_;
   Metrics metrics_;
-  DemandTracker demand_;
   Stats stats_{};
   boost::asio::steady_timer ticker_;
 };

@@ -48,8 +48,12 @@ class Service {
   virtual boost::json::object zygotes() = 0;
   /// {"ready","low","high","leases","builds","misses","destroyed","failures"}
   virtual boost::json::object netns() = 0;
-  /// {"packages":[{"name","version","requires":[…],"modules":[…]}]}
+  /// {"packages":[{"name","version","source","requires":[…],"modules":[…],"functions","profile":{…}}],
+  /// "warm":[[…]],"measuring"}
   virtual boost::json::object packages() = 0;
+  /// Keeps a zygote for a set of packages, each "NAME" or "NAME==VERSION", or no longer.
+  virtual boost::asio::awaitable<Result<>> warm(std::vector<std::string> set) = 0;
+  virtual boost::asio::awaitable<Result<>> cool(std::vector<std::string> set) = 0;
   /// {"healthy":bool,"checks":[{"name","status":"ok|warn|fail","detail","advice"}]}
   virtual boost::json::object doctor() = 0;
   /// {"status":"ok|draining","version","functions","running","queued","uptime_s","stats_segment"}

@@ -83,6 +83,28 @@ bool allows(std::string_view methods, std::string_view method) {
   return false;
 }
 
+/// {"packages":["numpy","pandas==1.5.3"]}
+Result<std::vector<std::string>> read_set(std::string_view body) {
+  constexpr std::size_t kMost = 500;
+  const auto refuse = [] {
+    return fail(
+        Code::kInvalid, {},
+        "the body must be {\"packages\":[\"NAME\", \"NAME==VERSION\", …]}, with at least one");
+  };
+  json::error_code error;
+  const json::value value = json::parse(body, error);
+  const json::value* const packages =
+      !error && value.is_object() ? value.get_object().if_contains("packages") : nullptr;
+  if (packages == nullptr || !packages->is_array()) return refuse();
+  std::vector<std::string> set;
+  for (const json::value& name : packages->get_array()) {
+    if (!name.is_string() || set.size() == kMost) return refuse();
+    set.emplace_back(name.get_string());
+  }
+  if (set.empty()) return refuse();
+  return set;
+}
+
 std::string call_headers(const std::string& id, const CallRecord& call) {
   std::string headers;
   headers.reserve(128);
@@ -161,6 +183,10 @@ asio::awaitable<HttpResponse> Api::handle(HttpRequest& request) {
     case Resource::kPackages:
       response = reply(service_.packages());
       break;
+    case Resource::kWarm:
+    case Resource::kCool:
+      response = co_await keep_warm(route.resource == Resource::kWarm, request);
+      break;
     case Resource::kDoctor:
       response = reply(service_.doctor());
       break;
@@ -217,6 +243,20 @@ asio::awaitable<HttpResponse> Api::remove(std::string name) {
   const Result<> removed = co_await service_.remove(name);
   if (!removed) co_return failure(removed.error());
   co_return reply(json::object{{"removed", name}});
+}
+
+asio::awaitable<HttpResponse> Api::keep_warm(bool warm, HttpRequest& request) {
+  auto set = read_set(request.body);
+  if (!set) co_return failure(400, set.error());
+  json::array names(set->begin(), set->end());
+  Result<> done;
+  if (warm) {
+    done = co_await service_.warm(std::move(*set));
+  } else {
+    done = co_await service_.cool(std::move(*set));
+  }
+  if (!done) co_return failure(done.error());
+  co_return reply(json::object{{warm ? "warm" : "cooled", std::move(names)}});
 }
 
 asio::awaitable<HttpResponse> Api::show_call(std::string id, bool only_logs) {

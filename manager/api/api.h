@@ -37,6 +37,7 @@ class Api final : public HttpHandler {
   boost::asio::awaitable<HttpResponse> invoke(std::string function, HttpRequest& request);
   boost::asio::awaitable<HttpResponse> deploy(std::string name, HttpRequest& request);
   boost::asio::awaitable<HttpResponse> remove(std::string name);
+  boost::asio::awaitable<HttpResponse> keep_warm(bool warm, HttpRequest& request);
   boost::asio::awaitable<HttpResponse> show_call(std::string id, bool only_logs);
   HttpResponse list_functions();
   HttpResponse show_function(const std::string& name);

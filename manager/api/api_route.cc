@@ -65,6 +65,10 @@ Resource collection(std::string_view name) {
 
 Resource keyed(const Segments& path) {
   const bool whole = path.count == 3;
+  if (path.parts[1] == "packages" && whole) {
+    if (path.parts[2] == "warm") return Resource::kWarm;
+    if (path.parts[2] == "cool") return Resource::kCool;
+  }
   const std::string_view part = whole ? std::string_view() : path.parts[3];
   if (path.parts[1] == "functions") {
     if (whole) return Resource::kFunction;
@@ -107,6 +111,8 @@ std::string_view allowed_methods(Resource resource) {
     case Resource::kFunction:
       return "GET, PUT, DELETE";
     case Resource::kInvoke:
+    case Resource::kWarm:
+    case Resource::kCool:
       return "POST";
     default:
       return "GET";

@@ -18,6 +18,8 @@ enum class Resource {
   kZygotes,        ///< /v1/zygotes
   kNetns,          ///< /v1/netns
   kPackages,       ///< /v1/packages
+  kWarm,           ///< /v1/packages/warm
+  kCool,           ///< /v1/packages/cool
   kDoctor,         ///< /v1/doctor
   kMetrics,        ///< /metrics
 };

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "manager/functions/handler.h"
 #include "manager/settings/nat_settings.h"
+#include "manager/settings/package_settings.h"
 #include "manager/settings/toml_document.h"
 #include "manager/settings/units.h"
 #include "pkgcache/package.h"
@@ -94,6 +95,7 @@ class Loader {
     section(root, "parked", &Loader::parked);
     section(root, "zygotes", &Loader::zygotes);
     section(root, "packages", &Loader::packages);
+    check_network_of_packages();
     if (error_) return std::unexpected(*error_);
     return root.finish();
   }
@@ -265,21 +267,21 @@ class Loader {
     in.number("replicas", config_.zygotes.replicas, {0, 1000});
     in.number("rotate_clones", config_.zygotes.rotate_clones, {0, 1'000'000'000});
     in.number("rotate_minutes", config_.zygotes.rotate_minutes, {0, 1'000'000});
-    const boost::json::value* sets = in.take("sets");
-    if (sets == nullptr) return;
-    if (!sets->is_array()) return in.refuse("sets", "must be a list of lists of package names");
-    config_.zygotes.sets.clear();
-    for (const boost::json::value& set : sets->get_array()) {
-      auto names = in.string_list("sets", set);
-      if (!names) return;
-      if (names->empty()) return in.refuse("sets", "a set must name at least one package");
-      for (std::string& name : *names) {
-        if (!is_package_name(name)) {
-          return in.refuse("sets", in_quotes(name) + " is not a package's name");
-        }
-        name = pkgcache::normalise_name(name);
-      }
-      config_.zygotes.sets.push_back(std::move(*names));
+    in.size("memory", config_.zygotes.memory_bytes, {0, 1ULL << 40});
+    plan(in);
+    read_sets(in, config_.zygotes.sets);
+  }
+
+  void plan(OptionReader& in) {
+    using Plan = Config::Zygotes::Plan;
+    const auto text = in.text("plan");
+    if (!text) return;
+    if (*text == "measured") {
+      config_.zygotes.plan = Plan::kMeasured;
+    } else if (*text == "configured") {
+      config_.zygotes.plan = Plan::kConfigured;
+    } else {
+      in.refuse("plan", "must be measured or configured, not " + in_quotes(*text));
     }
   }
 
@@ -293,7 +295,17 @@ class Loader {
         config_.packages.folders.emplace_back(folder);
       }
     }
+    read_package_sources(in, config_.packages);
     section(in, "preload", &Loader::preload, "packages.");
+  }
+
+  void check_network_of_packages() {
+    if (error_ || config_.packages.index_url.empty() || config_.nat.ipv4) return;
+    error_ = fail(Code::kInvalid, "options",
+                  document_.where("packages.index_url") +
+                      ": [packages] index_url: pip reaches it from a sandbox, whose network [nat] "
+                      "gives it: set [nat] ipv4")
+                 .error();
   }
 
   void preload(OptionReader& in) {

@@ -102,7 +102,13 @@ struct Config {
 
   /// [zygotes]
   struct Zygotes {
-    std::uint32_t max = 16;
+    std::uint32_t max = 64;
+    std::uint64_t memory_bytes = 512ULL << 20;  ///< memory; of all of them beside the root
+    /// plan: which sets of packages have a zygote.
+    enum class Plan {
+      kMeasured,    ///< "measured": `sets`, and those that by measured costs save the calls most
+      kConfigured,  ///< "configured": `sets` and no others
+    } plan = Plan::kMeasured;
     Millis import_timeout{60'000};
     bool seal = true;                  ///< zygote/seal.h
     bool functions = true;             ///< hot functions get zygotes of their own
@@ -113,7 +119,7 @@ struct Config {
     std::uint32_t replicas = std::max(1U, std::thread::hardware_concurrency());
     std::uint32_t rotate_clones = 100'000;  ///< clones until all zygotes are replaced; 0 = never
     std::uint32_t rotate_minutes = 60;      ///< time until then; 0 = never
-    /// Package names, normalised (PEP 503), one zygote a set.
+    /// Requirements, one zygote a set, whatever the demand.
     std::vector<std::vector<std::string>> sets = {{"numpy"}, {"numpy", "pandas"}};
   } zygotes;
 
@@ -123,6 +129,17 @@ struct Config {
     /// [packages.preload]: normalised package name → modules its zygote imports, where they are not
     /// the ones its metadata names.
     std::map<std::string, std::vector<std::string>> preload;
+
+    /// Where wheels come from for what the host does not have; neither: nowhere.
+    std::vector<std::filesystem::path> find_links;  ///< find_links: folders; at most 4
+    std::string index_url;                          ///< only with [nat]
+    std::vector<std::string> extra_index_urls;
+    netns::Egress allow;                      ///< allow: what pip may reach
+    std::vector<std::string> pip_options;     ///< handed to pip as they are
+    bool sdists = false;                      ///< whether packages may be built from source
+    std::uint64_t memory_bytes = 2ULL << 30;  ///< memory; that installing may take, files included
+    Millis timeout{300'000};                  ///< of one installation
+    Millis keep_unused{3'600'000};            ///< how long the store keeps what nobody needs
   } packages;
 };
 
