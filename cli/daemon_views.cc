@@ -4,7 +4,7 @@
 #include <boost/json/value.hpp>
 #include <ostream>
 
-#include "cli/api_error.h"
+#include "cli/answer.h"
 #include "cli/fields.h"
 #include "cli/netns_view.h"
 #include "cli/stats_view.h"
@@ -14,22 +14,6 @@
 
 namespace sock::cli {
 namespace {
-
-struct Answer {
-  std::string text;
-  boost::json::object fields;
-};
-
-Outcome<Answer> get(Context& context, const char* target, std::string_view what) {
-  Request request;
-  request.method = "GET";
-  request.target = target;
-  auto response = context.client.exchange(request);
-  if (!response) return std::unexpected(response.error());
-  auto fields = object_of_answer(*response, what);
-  if (!fields) return std::unexpected(fields.error());
-  return Answer{std::move(response->body), std::move(*fields)};
-}
 
 /// Every field by its own name: nothing sockd says is hidden for being new.
 void print_fields(std::ostream& out, const boost::json::object& fields) {
@@ -65,25 +49,6 @@ Outcome<int> show_netns(Context& context) {
     print_netns_classes(context.console.out, array_of(answer->fields, "classes"));
     print_netns(context.console.out, array_of(answer->fields, "namespaces"));
   }
-  return 0;
-}
-
-Outcome<int> show_packages(Context& context) {
-  auto answer = get(context, "/v1/packages", "the list of packages");
-  if (!answer) return std::unexpected(answer.error());
-  if (context.format == Format::kJson) {
-    print_document(context, answer->text);
-    return 0;
-  }
-  Table table({{"PACKAGE"}, {"VERSION"}, {"MODULES"}, {"REQUIRES"}});
-  for (const auto& value : array_of(answer->fields, "packages")) {
-    const auto* const package = value.if_object();
-    if (package == nullptr) continue;
-    table.add({text_of(*package, "name"), text_of(*package, "version"),
-               joined(array_of(*package, "modules"), " "),
-               joined(array_of(*package, "requires"), ", ")});
-  }
-  table.print(context.console.out);
   return 0;
 }
 

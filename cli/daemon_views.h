@@ -9,7 +9,6 @@ namespace sock::cli {
 
 [[nodiscard]] Outcome<int> show_zygotes(Context& context);
 [[nodiscard]] Outcome<int> show_netns(Context& context);
-[[nodiscard]] Outcome<int> show_packages(Context& context);
 [[nodiscard]] Outcome<int> show_stats(Context& context);
 
 /// sockctl's version and, when it can be reached, sockd's. Never fails for an absent sockd.

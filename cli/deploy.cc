@@ -9,14 +9,16 @@
 #include "cli/bundle.h"
 #include "cli/functions.h"
 #include "cli/input.h"
+#include "cli/patience.h"
 #include "cli/terminal.h"
 
 namespace sock::cli {
 namespace {
 
 constexpr std::size_t kMaxRequirementsBytes = 1U << 20U;
-/// Unpacking and importing happen before the answer.
-constexpr Millis kDeployTimeout{300'000};
+/// Packages are installed before the answer: two steps of [packages] timeout each, one deploy
+/// after the other.
+constexpr Millis kDeployTimeout{3'600'000};
 
 Outcome<boost::json::object> environment_of(const std::vector<std::string>& pairs) {
   boost::json::object environment;
@@ -100,6 +102,8 @@ Outcome<int> deploy(Context& context, const DeployOptions& options) {
   request.content_type = std::move(bundle->content_type);
   request.headers = {{"X-Sock-Options", std::move(*header)}};
   request.timeout = kDeployTimeout;
+  const Patience patience(context.console,
+                          "sockd is finding and installing packages, which may take minutes…");
   auto response = context.client.exchange(request);
   if (!response) return std::unexpected(response.error());
   return show_function(context, *response);

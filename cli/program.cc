@@ -11,6 +11,7 @@
 #include "cli/functions.h"
 #include "cli/invoke.h"
 #include "cli/logs.h"
+#include "cli/packages.h"
 #include "cli/packages_plan.h"
 #include "cli/terminal.h"
 
@@ -161,14 +162,30 @@ class CommandLine {
     CLI::App* const packages =
         add("packages", "List the packages that functions may require, or plan zygotes for them",
             "sockctl packages\n"
-            "  sockctl packages plan --functions functions.csv --costs costs.json --budget 200M",
+            "  sockctl packages warm numpy pandas\n"
+            "  sockctl packages plan --functions functions.csv --costs costs.json --budget 200M\n\n"
+            "IMPORT and MEMORY are measured in a sandbox, with what the package requires loaded.\n"
+            "Zygotes hold vetted packages only; functions that need others import them themselves.",
             nullptr);
+    CLI::App* const warm =
+        packages->add_subcommand("warm", "Keep a zygote with these packages, whoever calls");
+    CLI::App* const cool = packages->add_subcommand("cool", "Let go of a set that was kept warm");
+    for (CLI::App* const each : {warm, cool}) {
+      each->add_option("packages", set_, "NAME or NAME==VERSION; with all they require")
+          ->required()
+          ->type_name("NAME…");
+      each->footer("Example:\n  sockctl packages " + each->get_name() + " numpy pandas");
+    }
     CLI::App* const plan = packages->add_subcommand(
         "plan", "Plan a tree of zygotes from files and judge it; needs no sockd");
     // The command above is called after the one below it.
-    packages->callback([this, plan] {
+    packages->callback([this, plan, warm, cool] {
       if (plan->parsed()) {
         command_ = [this](Context& context) { return plan_packages(context, plan_); };
+      } else if (warm->parsed()) {
+        command_ = [this](Context& context) { return warm_packages(context, set_); };
+      } else if (cool->parsed()) {
+        command_ = [this](Context& context) { return cool_packages(context, set_); };
       } else {
         command_ = show_packages;
       }
@@ -208,6 +225,7 @@ class CommandLine {
   DeployOptions deploy_;
   InvokeOptions invoke_;
   PlanOptions plan_;
+  std::vector<std::string> set_;
   std::string name_;
   Command command_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
+#include <cstdio>
 #include <map>
 #include <set>
 #include <string>
@@ -53,7 +54,8 @@ class Forest {
     table.add({branch + label_of(node, parent), text_of(node, "id"), text_of(node, "state"),
                text_of(node, "generation"), pids_of(node), human_bytes(memory),
                truth_of(node, "sealed") ? "yes" : "no", text_of(node, "parked"),
-               text_of(node, "clones"), human_seconds(integer_of(node, "age_s")), error_of(node)});
+               text_of(node, "clones"), saving_of(node), human_seconds(integer_of(node, "age_s")),
+               error_of(node)});
     const auto found = children_.find(text_of(node, "id"));
     if (found == children_.end()) return;
     for (std::size_t i = 0; i < found->second.size(); ++i) {
@@ -61,6 +63,15 @@ class Forest {
       add(table, *found->second[i], &node, indent + (last ? "└── " : "├── "),
           indent + (last ? "    " : "│   "), depth + 1);
     }
+  }
+
+  /// What each of its calls saves against the root, as predicted.
+  static std::string saving_of(const object& node) {
+    const auto* const ms = node.if_contains("saved_ms");
+    if (ms == nullptr || !ms->is_number()) return "-";
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f ms", ms->to_number<double>());
+    return text;
   }
 
   /// The zygote's and those of its replicas: "12,15,16".
@@ -115,6 +126,7 @@ void print_zygotes(std::ostream& out, const boost::json::array& zygotes) {
                {"SEALED"},
                {"PARKED", Align::kRight},
                {"CLONES", Align::kRight},
+               {"SAVES", Align::kRight},
                {"AGE", Align::kRight},
                {"ERROR"}});
   Forest(zygotes).fill(table);

@@ -104,7 +104,32 @@ TEST(Packages, ShowATable) {
       pages({{"GET /v1/packages", R"({"packages":[{"name":"numpy","version":"1.24.2",)"
                                   R"("requires":["a>1","b"],"modules":["numpy"]}]})"}}));
   EXPECT_EQ(ask(server, {"packages"}).out,
-            "PACKAGE  VERSION  MODULES  REQUIRES\nnumpy    1.24.2   numpy    a>1, b\n");
+            "PACKAGE  VERSION  FROM  IMPORT  MEMORY  FUNCTIONS  VERDICT  REQUIRES\n"
+            "numpy    1.24.2              -       -             -        a>1, b\n");
+}
+
+TEST(Packages, ShowWhatWasMeasured) {
+  FakeServer server(
+      pages({{"GET /v1/packages",
+              R"({"packages":[{"name":"a","version":"1","source":"store","functions":2,)"
+              R"("profile":{"verdict":"quarantined","reasons":["leaves 3 threads running"],)"
+              R"("import_ms":12.34,"memory_bytes":2097152}}],"warm":[["a","b==1"]]})"}}));
+  EXPECT_EQ(ask(server, {"packages"}).out,
+            "PACKAGE  VERSION  FROM    IMPORT  MEMORY  FUNCTIONS  VERDICT"
+            "                                REQUIRES\n"
+            "a        1        store  12.3 ms  2.0 MB          2  quarantined: leaves 3 threads "
+            "running\n"
+            "warm: a b==1\n");
+}
+
+TEST(Packages, AreKeptWarmAndLetGo) {
+  FakeServer server(pages({{"POST /v1/packages/warm", R"({"warm":["numpy","pandas"]})"},
+                           {"POST /v1/packages/cool", R"({"cooled":["numpy","pandas"]})"}}));
+  const auto warm = ask(server, {"packages", "warm", "numpy", "pandas"});
+  EXPECT_EQ(warm.out, "");
+  EXPECT_NE(warm.err.find("numpy pandas is kept warm from now on"), std::string::npos) << warm.err;
+  EXPECT_EQ(ask(server, {"-o", "json", "packages", "cool", "numpy", "pandas"}).out,
+            "{\"cooled\":[\"numpy\",\"pandas\"]}\n");
 }
 
 TEST(Stats, ShowHealth) {

@@ -37,11 +37,12 @@ TEST(ZygoteTree, DrawsChildrenBelowParents) {
                                  node("pil", "\"root\"", R"(["pillow==9"])") + "]");
   EXPECT_EQ(
       text,
-      "ZYGOTE             ID    STATE  GEN  PID    MEMORY  SEALED  PARKED  CLONES  AGE  ERROR\n"
-      "python             root  ready    3  7,8,9  1.0 MB  yes          2       3   4s\n"
-      "├── numpy==1       np    ready    3  7,8,9  1.0 MB  yes          2       3   4s\n"
-      "│   └── pandas==2  pd    ready    3  7,8,9  1.0 MB  yes          2       3   4s\n"
-      "└── pillow==9      pil   ready    3  7,8,9  1.0 MB  yes          2       3   4s\n")
+      "ZYGOTE             ID    STATE  GEN  PID    MEMORY  SEALED  PARKED  CLONES  SAVES  AGE  "
+      "ERROR\n"
+      "python             root  ready    3  7,8,9  1.0 MB  yes          2       3      -   4s\n"
+      "├── numpy==1       np    ready    3  7,8,9  1.0 MB  yes          2       3      -   4s\n"
+      "│   └── pandas==2  pd    ready    3  7,8,9  1.0 MB  yes          2       3      -   4s\n"
+      "└── pillow==9      pil   ready    3  7,8,9  1.0 MB  yes          2       3      -   4s\n")
       << text;
 }
 
@@ -71,7 +72,7 @@ TEST(ZygoteTree, DuplicatesAndDeepChainsAreAllDrawn) {
 
 TEST(ZygoteTree, EmptyShowsTitles) {
   EXPECT_EQ(drawn("[]"),
-            "ZYGOTE  ID  STATE  GEN  PID  MEMORY  SEALED  PARKED  CLONES  AGE  ERROR\n");
+            "ZYGOTE  ID  STATE  GEN  PID  MEMORY  SEALED  PARKED  CLONES  SAVES  AGE  ERROR\n");
 }
 
 TEST(FunctionZygotes, AreListedWithTheirReasons) {

@@ -90,6 +90,16 @@ class FakeService final : public Service {
   json::object zygotes() override { return {{"zygotes", json::array()}}; }
   json::object netns() override { return {{"ready", 3}}; }
   json::object packages() override { return {{"packages", json::array()}}; }
+  asio::awaitable<Result<>> warm(std::vector<std::string> set) override {
+    warmed = std::move(set);
+    if (failure) co_return std::unexpected(*failure);
+    co_return Result<>{};
+  }
+  asio::awaitable<Result<>> cool(std::vector<std::string> set) override {
+    cooled = std::move(set);
+    if (failure) co_return std::unexpected(*failure);
+    co_return Result<>{};
+  }
   json::object doctor() override { return {{"healthy", true}}; }
   json::object health() override { return {{"status", "ok"}}; }
   std::string metrics() override { return "sock_up 1\n"; }
@@ -106,6 +116,8 @@ class FakeService final : public Service {
   std::uint64_t generation = 1;
   std::string last_event;
   DeployRequest last_deploy;
+  std::vector<std::string> warmed;
+  std::vector<std::string> cooled;
   std::atomic<int> invocations = 0;
   std::atomic<int> cancels = 0;
   std::atomic<int> ended = 0;
@@ -578,6 +590,28 @@ TEST(RequestId, IsAVersion4Uuid) {
     seen.insert(id);
   }
   EXPECT_EQ(seen.size(), 1000U);
+}
+
+TEST_F(ApiTest, SetsAreKeptWarm) {
+  const Answer warm =
+      request("POST", "/v1/packages/warm", R"({"packages":["numpy","pandas==1.5.3"]})");
+  EXPECT_EQ(warm.status, 200U);
+  EXPECT_EQ(warm.body, R"({"warm":["numpy","pandas==1.5.3"]})");
+  EXPECT_EQ(service_.warmed, (std::vector<std::string>{"numpy", "pandas==1.5.3"}));
+  EXPECT_EQ(request("POST", "/v1/packages/cool", R"({"packages":["numpy"]})").status, 200U);
+  EXPECT_EQ(service_.cooled, std::vector<std::string>{"numpy"});
+  EXPECT_EQ(request("GET", "/v1/packages/warm").status, 405U);
+  EXPECT_EQ(request("POST", "/v1/packages/hot", "{}").status, 404U);
+}
+
+TEST_F(ApiTest, WhatIsNoSetIsRefused) {
+  for (const char* body : {"", "[]", "{}", R"({"packages":[]})", R"({"packages":[1]})",
+                           R"({"packages":"numpy"})", R"({"packages":["a")"}) {
+    const Answer answer = request("POST", "/v1/packages/warm", body);
+    EXPECT_EQ(answer.status, 400U) << body;
+    EXPECT_EQ(error_of(answer).at("code"), "invalid");
+  }
+  EXPECT_TRUE(service_.warmed.empty());
 }
 
 }  // namespace
