@@ -211,7 +211,7 @@ Pillow = ["PIL.Image", "PIL"]
   EXPECT_EQ(config->zygotes.rotate_clones, 0U);
   EXPECT_EQ(config->zygotes.rotate_minutes, 5U);
   EXPECT_FALSE(config->zygotes.seal);
-  const std::vector<std::vector<std::string>> sets = {{"numpy"}, {"numpy", "python-dateutil"}};
+  const std::vector<std::vector<std::string>> sets = {{"NumPy"}, {"numpy", "python_dateutil"}};
   EXPECT_EQ(config->zygotes.sets, sets);
   EXPECT_EQ(config->packages.folders, (std::vector<std::filesystem::path>{"/opt/a", "/opt/b"}));
   const std::map<std::string, std::vector<std::string>> preload = {
@@ -272,7 +272,26 @@ TEST_F(ConfigTest, ErrorsNameFileLineAndKey) {
       {"[zygotes]\nsets = [\"numpy\"]",
        ":2: [zygotes] sets: must be a list of texts, not \"numpy\""},
       {"[zygotes]\nsets = [[]]", ":2: [zygotes] sets: a set must name at least one package"},
-      {"[zygotes]\nsets = [[\"a b\"]]", ":2: [zygotes] sets: \"a b\" is not a package's name"},
+      {"[zygotes]\nsets = [[\"a b\"]]",
+       ":2: [zygotes] sets: \"a b\" is not a package's name, nor NAME==VERSION: 'b' is not a "
+       "version "
+       "specifier such as '>=1.20' (use ==, !=, >=, <=, >, <, ~= or ===)"},
+      {"[zygotes]\nplan = \"best\"",
+       ":2: [zygotes] plan: must be measured or configured, not \"best\""},
+      {"[packages]\nfind_links = [\"wheels\"]",
+       ":2: [packages] find_links: must be folders of this host, by absolute paths, not "
+       "\"wheels\""},
+      {"[packages]\nfind_links = [\"/1\", \"/2\", \"/3\", \"/4\", \"/5\"]",
+       ":2: [packages] find_links: must be at most 4 folders, not 5"},
+      {"[packages]\nindex_url = \"ftp://x\"",
+       ":2: [packages] index_url: must be an http:// or https:// address, not \"ftp://x\""},
+      {"[packages]\nindex_url = \"https://x\"",
+       ":2: [packages] index_url: pip reaches it from a sandbox, whose network [nat] gives it: set "
+       "[nat] ipv4"},
+      {"[packages]\nextra_index_urls = [\"https://x\"]",
+       ":2: [packages] extra_index_urls: needs index_url, too"},
+      {"[packages]\npip_options = [\"x\"]",
+       ":2: [packages] pip_options: must be options of pip such as \"--pre\", not \"x\""},
       {"[zygotes]\nsets = [[1]]", ":2: [zygotes] sets: must be a list of texts, but one item is 1"},
       {"[packages]\nfolders = [\"lib\"]",
        ":2: [packages] folders: must be an absolute path, not \"lib\""},
