@@ -26,9 +26,9 @@ struct RootOptions {
   /// sandboxes that run already.
   std::string store;
   /// Host files and folders copied (symbolic links kept) into the root's /etc.
-  std::vector<std::string> etc_copies{"alternatives",    "fonts",     "ld.so.cache", "localtime",
-                                      "mime.types",      "protocols", "services",    "ssl/certs",
-                                      "ssl/openssl.cnf", "timezone"};
+  std::vector<std::string> etc_copies{"alternatives", "fonts",           "ld.so.cache", "localtime",
+                                      "matplotlibrc", "mime.types",      "protocols",   "services",
+                                      "ssl/certs",    "ssl/openssl.cnf", "timezone"};
 };
 
 /// Whether sandboxes can show the host's folder at the same place: kInvalid where they have
