@@ -2,6 +2,7 @@
 
 #include <net/if.h>
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <filesystem>
 
@@ -52,6 +53,39 @@ HostCheck check_nat(const Config& config) {
   return check;
 }
 
+/// Where packages come from that the host does not have.
+HostCheck check_wheels(const Config& config) {
+  HostCheck check{.name = "wheels", .status = HostCheck::kOk, .detail = {}, .advice = {}};
+  const Config::Packages& packages = config.packages;
+  if (packages.find_links.empty() && packages.index_url.empty()) {
+    check.detail = "not enabled: functions have the host's packages";
+    check.advice = "to enable them: [packages] find_links or index_url in sockd.toml";
+    return check;
+  }
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const auto has_pip = [&](const fs::path& folder) { return fs::exists(folder / "pip", ignored); };
+  if (std::ranges::none_of(packages.folders, has_pip)) {
+    check.status = HostCheck::kFail;
+    check.detail = "pip is in none of the folders of [packages]";
+    check.advice = "apt install python3-pip";
+    return check;
+  }
+  for (const fs::path& folder : packages.find_links) {
+    constexpr auto kForAll = fs::perms::others_read | fs::perms::others_exec;
+    const auto status = fs::status(folder, ignored);
+    if (fs::is_directory(status) && (status.permissions() & kForAll) == kForAll) continue;
+    check.status = HostCheck::kFail;
+    check.detail = folder.string() + " is not a folder that everybody may read";
+    check.advice =
+        "sandboxes read the wheels as nobody in particular: chmod o+rx " + folder.string();
+    return check;
+  }
+  for (const fs::path& folder : packages.find_links) check.detail += folder.string() + " ";
+  check.detail += packages.index_url;
+  return check;
+}
+
 }  // namespace
 
 json::object doctor_report(const Config& config) {
@@ -59,6 +93,7 @@ json::object doctor_report(const Config& config) {
   json::array checks;
   auto all = sandbox::probe_host(config.cgroup_parent);
   all.push_back(check_nat(config));
+  all.push_back(check_wheels(config));
   for (const auto& check : all) {
     const bool failed = check.status == HostCheck::kFail;
     healthy = healthy && !failed;
