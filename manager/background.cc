@@ -15,9 +15,11 @@ Background::Background(asio::any_io_executor executor)
 
 void Background::run(asio::awaitable<void> work) {
   ++at_work_;
-  asio::co_spawn(executor_, std::move(work), [this](const std::exception_ptr&) {
-    if (--at_work_ == 0) ended_.cancel();
-  });
+  asio::co_spawn(executor_, std::move(work), [this](const std::exception_ptr&) { end_one(); });
+}
+
+void Background::end_one() {
+  if (--at_work_ == 0) ended_.cancel();
 }
 
 asio::awaitable<bool> Background::wait(Clock::time_point deadline) {

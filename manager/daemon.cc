@@ -31,6 +31,8 @@ constexpr std::uint32_t kReservedAtTop = 536;
 constexpr Millis kSettleTimeout{2'000};
 /// How long work in the background may go on when all it works with is dead.
 constexpr Millis kBackgroundTimeout{5'000};
+/// How long a package may take to be copied into the store once nothing else goes on.
+constexpr Millis kErrandTimeout{20'000};
 constexpr Millis kTick{1'000};
 constexpr unsigned kTicksPerCollect = 10;
 /// Sandboxes, zygotes and helpers alive at a time; a record takes half a kilobyte.
@@ -42,6 +44,7 @@ Daemon::Daemon(Config config, const asio::any_io_executor& executor)
     : config_(std::move(config)),
       executor_(executor),
       background_(executor),
+      errands_(executor),
       uids_(kFirstUid, config_.ids.count - kReservedAtTop),
       history_(CallHistory::Limits{.calls = config_.calls.history}),
       ticker_(executor) {}
@@ -78,7 +81,7 @@ asio::awaitable<Result<>> Daemon::build() {
       config_,
       Gardener::Parts{*zygotes_, *functions_, *slots_, *packages_, planning_worker_, background_});
   deployer_ = std::make_unique<Deployer>(config_, *registry_, *packages_, disk_worker_);
-  auto begun = packages_->begin(*jobs_, package_worker_, background_,
+  auto begun = packages_->begin(*jobs_, package_worker_, errands_,
                                 [this] { gardener_->packages_changed(); });
   if (!begun) co_return begun;
   gardener_->packages_changed();
@@ -250,6 +253,9 @@ asio::awaitable<void> Daemon::shutdown(Clock::time_point deadline) {
   if (packages_) packages_->stop();
   if (gardener_) gardener_->stop();
   if (jobs_) jobs_->stop();
+  // They need sandboxes to be taken apart, and what those are made of.
+  const bool returned = co_await errands_.wait(Clock::now() + kErrandTimeout);
+  if (!returned) spdlog::error("an installation does not end");
   if (functions_) functions_->stop();
   if (zygotes_) zygotes_->stop();
   if (slots_) co_await slots_->stop();
@@ -287,7 +293,7 @@ asio::awaitable<void> Daemon::tick() {
     ticker_.expires_after(kTick);
     auto [error] = co_await ticker_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error || draining_) co_return;
-    if (count % kTicksPerCollect == 0) packages_->collect();
+    if (count % kTicksPerCollect == 0) packages_->tick();
     gardener_->tick();
     zygotes_->tick();
     functions_->tick();
@@ -350,6 +356,7 @@ Result<std::vector<std::string>> Daemon::recent_calls(const std::string& functio
 
 asio::awaitable<Result<Function>> Daemon::deploy(DeployRequest request) {
   if (draining_) co_return fail(Code::kDraining, "deploy", "sockd is stopping");
+  const Background::Hold at_work(errands_);
   auto deployed = co_await deployer_->deploy(std::move(request));
   if (!deployed) co_return std::unexpected(deployed.error());
   const Function& function = **deployed;
@@ -360,9 +367,12 @@ asio::awaitable<Result<Function>> Daemon::deploy(DeployRequest request) {
 }
 
 asio::awaitable<Result<>> Daemon::remove(std::string name) {
+  if (draining_) co_return fail(Code::kDraining, "remove", "sockd is stopping");
+  const Background::Hold at_work(errands_);
   auto erase = [this, &name] { return registry_->remove(name); };
   auto removed = co_await disk_worker_.run(erase);
   if (!removed) co_return removed;
+  deployer_->removed(name);
   spdlog::info("removed {}", name);
   code_->forget(name);
   functions_changed();
@@ -394,11 +404,15 @@ json::object Daemon::netns() { return networks_->view(); }
 json::object Daemon::packages() { return packages_->view(); }
 
 asio::awaitable<Result<>> Daemon::warm(std::vector<std::string> set) {
-  return packages_->warm(std::move(set));
+  if (draining_) co_return fail(Code::kDraining, "warm", "sockd is stopping");
+  const Background::Hold at_work(errands_);
+  co_return co_await packages_->warm(std::move(set));
 }
 
 asio::awaitable<Result<>> Daemon::cool(std::vector<std::string> set) {
-  return packages_->cool(std::move(set));
+  if (draining_) co_return fail(Code::kDraining, "cool", "sockd is stopping");
+  const Background::Hold at_work(errands_);
+  co_return co_await packages_->cool(std::move(set));
 }
 
 json::object Daemon::doctor() { return doctor_report(config_); }

@@ -83,13 +83,12 @@ class Daemon final : public Service {
   bool draining_ = false;
 
   Background background_;
+  Background errands_;  ///< what has sandboxes made beside calls: deploys, measurements
 
   // In the order they are built; each uses those above it.
   Worker cgroup_worker_;
-  Worker disk_worker_;
   Worker memory_worker_;  ///< reads other processes' memory
   Worker planning_worker_;
-  Worker package_worker_;  ///< of the store, which may take seconds
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<StatsSegment> stats_segment_;
@@ -114,6 +113,10 @@ class Daemon final : public Service {
   Metrics metrics_;
   Stats stats_{};
   boost::asio::steady_timer ticker_;
+
+  // First of all to end: what they are doing uses the registry and the store.
+  Worker disk_worker_;
+  Worker package_worker_;  ///< of the store, which may take seconds
 };
 
 }  // namespace sock::manager

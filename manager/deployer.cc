@@ -23,7 +23,19 @@ Result<Deployer::Draft> Deployer::unpack(const DeployRequest& request) const {
   return Draft{std::move(*staged), std::move(*spec), std::move(*requirements_txt)};
 }
 
+void Deployer::removed(const std::string& name) {
+  if (at_work_ > 0) latest_[name] = ++tickets_;
+}
+
 asio::awaitable<Result<std::shared_ptr<const Function>>> Deployer::deploy(DeployRequest request) {
+  ++at_work_;
+  auto deployed = co_await deploy_as(++tickets_, std::move(request));
+  if (--at_work_ == 0) latest_.clear();
+  co_return deployed;
+}
+
+asio::awaitable<Result<std::shared_ptr<const Function>>> Deployer::deploy_as(
+    std::uint64_t ticket, DeployRequest request) {
   auto unpack_it = [this, &request] { return unpack(request); };
   auto draft = co_await disk_.run(unpack_it);
   if (!draft) co_return std::unexpected(draft.error());
@@ -31,13 +43,18 @@ asio::awaitable<Result<std::shared_ptr<const Function>>> Deployer::deploy(Deploy
   request.bundle = {};
   auto closure = co_await packages_.resolve(draft->spec.requirements, draft->requirements_txt);
   if (!closure) co_return std::unexpected(closure.error());
+  std::uint64_t& latest = latest_[request.name];
+  if (latest > ticket) {
+    co_return fail(Code::kConflict, "deploy",
+                   request.name + " was deployed or removed by somebody who came later");
+  }
+  latest = ticket;
   draft->spec.packages = closure->packages;
-  auto commit = [this, &draft] {
-    return registry_.commit(std::move(*draft->staged), std::move(draft->spec));
+  auto commit = [this, &draft, &closure] {
+    return registry_.commit(std::move(*draft->staged), std::move(draft->spec),
+                            std::move(closure->pin));
   };
-  auto deployed = co_await disk_.run(commit);
-  if (deployed) registry_.keep(**deployed, std::move(closure->pin));
-  co_return deployed;
+  co_return co_await disk_.run(commit);
 }
 
 }  // namespace sock::manager

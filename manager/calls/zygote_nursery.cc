@@ -21,6 +21,10 @@ ZygoteNursery::ZygoteNursery(asio::any_io_executor executor, ZygoteNurseryOption
 
 asio::awaitable<Result<std::unique_ptr<zygote::Zygote>>> ZygoteNursery::bring_up(
     const pkgcache::ZygoteSpec& spec, std::shared_ptr<zygote::Zygote> origin, bool seal) {
+  for (const auto& package : spec.packages) {
+    if (library_.find(package)) continue;
+    co_return fail(Code::kNotFound, "zygote", package.to_string() + " is not here any more");
+  }
   zygote::ZygoteOptions options = options_.root;
   options.config.modules = library_.modules_of(spec.packages);
   options.config.search_path = library_.paths().of(spec.packages);

@@ -85,8 +85,13 @@ void ZygoteTree::tick() {
     if (const auto stocks = node->stocks) stocks->tick();
     if (const auto zygotes = node->zygotes) zygotes->tick();
   }
-  rotation_.tick(Clock::now());
-  kick();
+  const auto now = Clock::now();
+  rotation_.tick(now);
+  // Not without a reason: a pass that is under way would begin anew.
+  const bool due = std::ranges::any_of(nodes_, [now](const auto& entry) {
+    return entry.second->state == ZygoteNode::State::kFailed && now >= entry.second->retry_at;
+  });
+  if (due) kick();
 }
 
 void ZygoteTree::kick() {

@@ -75,6 +75,9 @@ class ZygoteTree {
   }
   [[nodiscard]] std::size_t parked() const;
 
+  /// Packages are worth something else than before.
+  void worth_changed() { rebuild_index(); }
+
   /// Retries what failed and is due, lets stocks shrink, rotates. To be called about once a second.
   void tick();
 

@@ -142,7 +142,8 @@ Result<> Registry::place(const fs::path& staged, const fs::path& generation) con
   return synced;
 }
 
-Result<std::shared_ptr<const Function>> Registry::commit(StagedFunction staged, FunctionSpec spec) {
+Result<std::shared_ptr<const Function>> Registry::commit(StagedFunction staged, FunctionSpec spec,
+                                                         std::shared_ptr<const void> what) {
   if (auto checked = check_function_name(spec.name); !checked) {
     return std::unexpected(checked.error());
   }
@@ -188,6 +189,7 @@ Result<std::shared_ptr<const Function>> Registry::commit(StagedFunction staged, 
   staged.folder_.clear();
 
   auto entry = std::make_shared<Entry>(std::move(function), reclaimer_);
+  entry->kept = std::move(what);
   std::shared_ptr<Entry> previous;
   {
     const std::scoped_lock lock(entries_mutex_);

@@ -82,13 +82,13 @@ class Registry {
   [[nodiscard]] Result<StagedFunction> prepare(std::string_view bundle,
                                                std::string_view content_type) const;
 
-  /// Makes `staged` the current generation of `spec.name`. kInvalid for a bad name, handler or
-  /// environment, or when the handler's module is not among the files.
-  [[nodiscard]] Result<std::shared_ptr<const Function>> commit(StagedFunction staged,
-                                                               FunctionSpec spec);
+  /// Makes `staged` the current generation of `spec.name`, whose handles keep `what` alive.
+  /// kInvalid for a bad name, handler or environment, or when the handler's module is not among the
+  /// files.
+  [[nodiscard]] Result<std::shared_ptr<const Function>> commit(
+      StagedFunction staged, FunctionSpec spec, std::shared_ptr<const void> what = nullptr);
 
-  /// Lets `what` live as long as that generation's handles do. Ignored for a generation that is not
-  /// the current one.
+  /// The same for a generation that was loaded. Ignored for one that is not the current one.
   void keep(const Function& function, std::shared_ptr<const void> what);
 
   /// The current generation, or null.

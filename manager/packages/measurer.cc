@@ -16,11 +16,13 @@ using pkgcache::Profile;
 
 namespace {
 
-/// Few, so that what was found out is of use soon.
+/// Of the host's packages. Others share no sandbox: what one leaves running there must not reach
+/// the next.
 constexpr std::size_t kBatch = 8;
 constexpr std::chrono::seconds kSecondsEach{30};
-/// Without sandboxes there is nothing to be measured; the next function deployed tries again.
-constexpr unsigned kMostFailures = 3;
+/// A sandbox may end for other reasons than its package.
+constexpr unsigned kMostEnds = 3;
+constexpr Millis kPause{30'000};
 
 std::chrono::sys_seconds today() {
   return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
@@ -38,17 +40,17 @@ Measurer::Measurer(Background& background, JobRunner& jobs, Worker& disk,
       book_(book),
       on_measured_(std::move(on_measured)) {}
 
-void Measurer::want(std::span<const Package> closure) {
+void Measurer::want(std::span<const Package> closure, std::shared_ptr<const void> keep) {
   std::vector<Package> missing(closure.begin(), closure.end());
   if (!interpreter_.empty()) missing = book_.missing(closure, interpreter_);
   for (const Package& package : missing) {
-    queue_.try_emplace(package, Wanted{package, library_.needs_of(package, closure)});
+    queue_.try_emplace(package, Wanted{package, library_.needs_of(package, closure), keep});
   }
-  kick();
+  tick();
 }
 
-void Measurer::kick() {
-  if (working_ || stopping_ || queue_.empty()) return;
+void Measurer::tick() {
+  if (working_ || stopping_ || queue_.empty() || Clock::now() < retry_at_) return;
   working_ = true;
   background_.run(work());
 }
@@ -56,21 +58,34 @@ void Measurer::kick() {
 asio::awaitable<void> Measurer::work() {
   if (interpreter_.empty()) {
     auto learnt = co_await learn_interpreter();
-    if (!learnt) spdlog::warn("packages are not measured: {}", learnt.error().describe());
-  }
-  failures_ = 0;
-  while (!stopping_ && !interpreter_.empty() && !queue_.empty() && failures_ < kMostFailures) {
-    std::vector<Wanted> batch;
-    while (batch.size() < kBatch && !queue_.empty()) {
-      auto next = queue_.extract(queue_.begin());
-      const bool known = book_.missing(std::span(&next.key(), 1), interpreter_).empty();
-      if (!known) batch.push_back(std::move(next.mapped()));
+    if (!learnt) {
+      retry_at_ = Clock::now() + kPause;
+      spdlog::warn("packages are not measured yet: {}", learnt.error().describe());
     }
+  }
+  while (!stopping_ && !interpreter_.empty() && Clock::now() >= retry_at_) {
+    auto batch = next_batch();
     if (batch.empty()) break;
     co_await measure(std::move(batch));
     if (!stopping_) on_measured_();
   }
   working_ = false;
+}
+
+std::vector<Measurer::Wanted> Measurer::next_batch() {
+  std::vector<Wanted> batch;
+  for (auto at = queue_.begin(); at != queue_.end() && batch.size() < kBatch;) {
+    const bool alone = !at->first.digest.empty();
+    if (alone && !batch.empty()) {
+      ++at;
+      continue;
+    }
+    const bool known = book_.missing(std::span(&at->first, 1), interpreter_).empty();
+    if (!known) batch.push_back(std::move(at->second));
+    at = queue_.erase(at);
+    if (alone && !batch.empty()) break;
+  }
+  return batch;
 }
 
 asio::awaitable<Result<>> Measurer::learn_interpreter() {
@@ -91,28 +106,30 @@ asio::awaitable<void> Measurer::measure(std::vector<Wanted> batch) {
   auto measured = co_await ask(items);
   if (stopping_) co_return;
   if (measured) {
-    failures_ = 0;
     for (Profile& profile : measured->profiles) co_await keep(std::move(profile));
     co_return;
   }
-  if (batch.size() > 1) {
-    // One of them spoiled it for all: each by itself.
-    for (Wanted& wanted : batch) {
-      std::vector<Wanted> alone;
-      alone.push_back(std::move(wanted));
-      co_await measure(std::move(alone));
-      if (stopping_ || failures_ >= kMostFailures) co_return;
-    }
+  if (batch.size() == 1) co_return co_await give_up(std::move(batch.front()), measured.error());
+  // One of them spoiled it for all: each by itself.
+  for (Wanted& wanted : batch) {
+    std::vector<Wanted> alone;
+    alone.push_back(std::move(wanted));
+    co_await measure(std::move(alone));
+    if (stopping_) co_return;
+  }
+}
+
+asio::awaitable<void> Measurer::give_up(Wanted wanted, Error error) {
+  const bool answered =
+      error.code == Code::kOom || error.code == Code::kInvalid || error.code == Code::kAppError;
+  if (!answered && ++wanted.ends < kMostEnds) {
+    spdlog::warn("package {} is measured later: {}", wanted.package.to_string(), error.describe());
+    retry_at_ = Clock::now() + kPause;
+    const Package package = wanted.package;
+    queue_.try_emplace(package, std::move(wanted));
     co_return;
   }
-  const Error& error = measured.error();
-  if (error.code == Code::kInternal || error.code == Code::kRejected) {
-    ++failures_;
-    spdlog::warn("package {} was not measured: {}", batch.front().package.to_string(),
-                 error.describe());
-    co_return;
-  }
-  Profile spoiler = pkgcache::unmeasured(batch.front().package, interpreter_, today(),
+  Profile spoiler = pkgcache::unmeasured(wanted.package, interpreter_, today(),
                                          "cannot be measured: " + error.describe());
   co_await keep(std::move(spoiler));
 }

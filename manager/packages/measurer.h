@@ -1,9 +1,9 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,8 +27,12 @@ class Measurer {
   Measurer(Background& background, JobRunner& jobs, Worker& disk, const pkgcache::Library& library,
            pkgcache::ProfileBook& book, std::function<void()> on_measured);
 
-  /// Measures those of an exact closure that have not been, or with another interpreter.
-  void want(std::span<const pkgcache::Package> closure);
+  /// Measures those of an exact closure that have not been, or with another interpreter. `keep`
+  /// lives until that is done.
+  void want(std::span<const pkgcache::Package> closure, std::shared_ptr<const void> keep);
+
+  /// Tries again what no sandbox was to be had for. To be called every few seconds.
+  void tick();
 
   /// Packages whose turn has not come.
   [[nodiscard]] std::size_t waiting() const { return queue_.size(); }
@@ -39,12 +43,16 @@ class Measurer {
   struct Wanted {
     pkgcache::Package package;
     std::vector<pkgcache::Package> needs;
+    std::shared_ptr<const void> keep;
+    unsigned ends = 0;  ///< how often its sandbox ended, or did not, without an answer
   };
 
   void kick();
   [[nodiscard]] boost::asio::awaitable<void> work();
   [[nodiscard]] boost::asio::awaitable<Result<>> learn_interpreter();
+  [[nodiscard]] std::vector<Wanted> next_batch();
   [[nodiscard]] boost::asio::awaitable<void> measure(std::vector<Wanted> batch);
+  [[nodiscard]] boost::asio::awaitable<void> give_up(Wanted wanted, Error error);
   [[nodiscard]] boost::asio::awaitable<Result<pkgcache::Measured>> ask(
       std::span<const pkgcache::MeasureItem> items);
   [[nodiscard]] boost::asio::awaitable<void> keep(pkgcache::Profile profile);
@@ -58,7 +66,7 @@ class Measurer {
   std::function<void()> on_measured_;
   std::string interpreter_;  ///< empty: not known yet
   std::map<pkgcache::Package, Wanted> queue_;
-  unsigned failures_ = 0;  ///< of sandboxes, in a row
+  Clock::time_point retry_at_{};
   bool working_ = false;
   bool stopping_ = false;
 };

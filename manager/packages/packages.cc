@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "manager/functions/function_options.h"
+#include "pkgcache/adapt/fit_world.h"
 #include "pkgcache/requirement.h"
-#include "sandbox/rootfs.h"
 
 namespace sock::manager {
 
@@ -20,6 +20,15 @@ std::vector<std::string> host_folders(const Config& config) {
   std::vector<std::string> folders;
   for (const auto& folder : config.packages.folders) folders.push_back(folder.string());
   return folders;
+}
+
+/// Deploys whose packages are being installed, or wait for their turn.
+constexpr unsigned kMostInstallations = 32;
+
+std::string text_of(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const auto& line : lines) text.append(line).push_back('\n');
+  return text;
 }
 
 InstallerOptions installer_options(const Config& config) {
@@ -91,13 +100,8 @@ Result<> Packages::begin(JobRunner& jobs, Worker& disk, Background& background,
 asio::awaitable<Result<Packages::Closure>> Packages::resolve(
     std::vector<std::string> requirements, std::optional<std::string> requirements_txt) {
   // The file itself where it is what counts: errors then name its own line numbers.
-  std::string text;
-  if (requirements_txt && requirement_lines(*requirements_txt) == requirements) {
-    text = std::move(*requirements_txt);
-  } else {
-    for (const auto& line : requirements) text.append(line).push_back('\n');
-  }
-  auto parsed = pkgcache::parse_requirements(text);
+  const bool is_file = requirements_txt && requirement_lines(*requirements_txt) == requirements;
+  auto parsed = pkgcache::parse_requirements(is_file ? *requirements_txt : text_of(requirements));
   if (!parsed) co_return std::unexpected(parsed.error());
   const bool wheels = pkgcache::needs_wheels(*parsed);
   auto found = catalogue_.resolve(*parsed);
@@ -109,16 +113,25 @@ asio::awaitable<Result<Packages::Closure>> Packages::resolve(
     error.message += "; where wheels are to be had, say so in sockd.toml: [packages] find_links";
     co_return std::unexpected(std::move(error));
   }
+  if (installing_ >= kMostInstallations) {
+    co_return fail(Code::kRejected, "packages",
+                   "too many deploys wait for their packages; try again later");
+  }
+  ++installing_;
   auto installed = co_await installer_->ensure(std::move(*parsed));
+  --installing_;
   if (!installed) co_return std::unexpected(installed.error());
   co_return Closure{std::move(installed->packages), std::move(installed->pin)};
 }
 
 Result<std::vector<Package>> Packages::find(const std::vector<std::string>& requirements) const {
-  std::string text;
-  for (const auto& line : requirements) text.append(line).push_back('\n');
-  const auto parsed = pkgcache::parse_requirements(text);
+  const auto parsed = pkgcache::parse_requirements(text_of(requirements));
   if (!parsed) return std::unexpected(parsed.error());
+  // What a function has: only a zygote with just that is of use to it.
+  for (const auto& function : functions_) {
+    auto part = part_of(function->spec.packages, *parsed);
+    if (!part.empty()) return part;
+  }
   std::vector<pkgcache::Entry> entries;
   for (const auto& stored : store_->list()) {
     const auto wanted =
@@ -136,6 +149,24 @@ Result<std::vector<Package>> Packages::find(const std::vector<std::string>& requ
   return catalogue_.preferring(std::move(entries)).resolve(*parsed);
 }
 
+/// The packages of a closure that satisfy the requirements, and what they need; empty when some
+/// requirement is not satisfied.
+std::vector<Package> Packages::part_of(
+    const std::vector<Package>& closure,
+    const std::vector<pkgcache::Requirement>& requirements) const {
+  std::set<Package> part;
+  for (const auto& requirement : requirements) {
+    const auto found = std::ranges::find(closure, requirement.name, &Package::name);
+    if (found == closure.end()) return {};
+    const auto entry = library_.find(*found);
+    if (!entry || !requirement.specifiers.contains(entry->version)) return {};
+    part.insert(*found);
+    const auto needs = library_.needs_of(*found, closure);
+    part.insert(needs.begin(), needs.end());
+  }
+  return {part.begin(), part.end()};
+}
+
 void Packages::adopt(std::vector<std::shared_ptr<const Function>> functions) {
   functions_ = std::move(functions);
   users_.clear();
@@ -147,42 +178,64 @@ void Packages::adopt(std::vector<std::shared_ptr<const Function>> functions) {
 
 void Packages::measure_all() {
   if (!measurer_) return;
-  for (const auto& set : pinned_sets()) measurer_->want(set);
-  for (const auto& function : functions_) measurer_->want(function->spec.packages);
+  const auto want = [this](const std::vector<Package>& closure) {
+    if (auto pin = store_->pin(closure)) measurer_->want(closure, std::move(*pin));
+  };
+  for (const auto& set : pinned_sets()) want(set);
+  for (const auto& function : functions_) want(function->spec.packages);
 }
 
 void Packages::hold(std::span<const Package> packages) {
-  auto pin = store_->pin(packages);
-  if (pin) held_ = std::move(*pin);
+  std::vector<Package> here;
+  for (const Package& package : packages) {
+    if (package.digest.empty() || store_->find(package)) here.push_back(package);
+  }
+  if (auto pin = store_->pin(here)) held_ = std::move(*pin);
 }
 
 std::vector<std::vector<Package>> Packages::pinned_sets() {
   std::vector<std::vector<std::string>> wanted = config_.zygotes.sets;
   wanted.insert(wanted.end(), warm_.sets().begin(), warm_.sets().end());
   std::vector<std::vector<Package>> sets;
+  std::vector<Package> all;
   for (const auto& lines : wanted) {
     auto closure = find(lines);
     if (closure) {
-      sets.push_back(std::move(*closure));
+      all.insert(all.end(), closure->begin(), closure->end());
+      sets.push_back(pkgcache::usable_part(std::move(*closure), trusted(all)));
     } else if (missed_.insert(lines).second) {
       spdlog::warn("no zygote for {}: {}", fmt::join(lines, ", "), closure.error().message);
     }
   }
+  if (auto pin = store_->pin(all)) kept_sets_ = std::move(*pin);
   return sets;
+}
+
+pkgcache::MeasuredPackages Packages::trusted(std::span<const Package> packages) const {
+  pkgcache::MeasuredPackages out;
+  for (const Package& package : packages) {
+    const auto profile = book_->find(package);
+    if (profile && profile->verdict == pkgcache::Verdict::kQuarantined) continue;
+    if (auto entry = library_.find(package)) out[package].needs = entry->needs();
+  }
+  return out;
 }
 
 asio::awaitable<Result<>> Packages::warm(std::vector<std::string> set) {
   auto closure = find(set);
   if (!closure) co_return std::unexpected(closure.error());
   std::ranges::sort(set);
-  auto added = warm_.add(std::move(set));
+  auto added = warm_.add(set);
   if (!added) co_return std::unexpected(added.error());
   if (*added) {
-    auto save = [this] { return warm_.save(); };
+    auto save = [list = warm_] { return list.save(); };
     auto saved = co_await disk_->run(save);
-    if (!saved) co_return saved;
+    if (!saved) {
+      (void)warm_.remove(set);
+      co_return saved;
+    }
   }
-  measurer_->want(*closure);
+  measure_all();
   on_change_();
   co_return Result<>{};
 }
@@ -192,8 +245,12 @@ asio::awaitable<Result<>> Packages::cool(std::vector<std::string> set) {
   if (!warm_.remove(set)) {
     co_return fail(Code::kNotFound, "", "no such set is kept warm; see sockctl packages");
   }
-  auto save = [this] { return warm_.save(); };
+  auto save = [list = warm_] { return list.save(); };
   auto saved = co_await disk_->run(save);
+  if (!saved) {
+    (void)warm_.add(set);
+    co_return saved;
+  }
   on_change_();
   co_return saved;
 }
@@ -219,27 +276,28 @@ double Packages::worth(std::span<const Package> packages) const {
   return sum;
 }
 
-void Packages::collect() {
+void Packages::tick() {
+  if (measurer_) measurer_->tick();
   if (collecting_ || disk_ == nullptr) return;
   collecting_ = true;
-  auto sweep = [](Packages* self) -> asio::awaitable<void> {
-    auto work = [self] {
-      return self->store_->collect(self->config_.packages.keep_unused, Clock::now());
-    };
-    const auto gone = co_await self->disk_->run(work);
-    self->collecting_ = false;
-    for (const Package& package : gone) {
-      spdlog::info("package {} is removed from the store: nobody needs it", package.to_string());
-    }
-    if (gone.empty()) co_return;
-    std::vector<Package> here;
-    for (const auto& entry : self->catalogue_.entries()) here.push_back(entry.package);
-    for (const auto& stored : self->store_->list()) here.push_back(stored->package());
-    auto forget = [self, &here] { return self->book_->retain(here); };
-    auto forgot = co_await self->disk_->run(forget);
-    if (!forgot) spdlog::warn("profiles: {}", forgot.error().describe());
-  };
-  background_->run(sweep(this));
+  background_->run(collect());
+}
+
+asio::awaitable<void> Packages::collect() {
+  auto sweep = [this] { return store_->collect(config_.packages.keep_unused, Clock::now()); };
+  const auto gone = co_await disk_->run(sweep);
+  collecting_ = false;
+  for (const Package& package : gone) {
+    spdlog::info("package {} is removed from the store: nobody needs it", package.to_string());
+  }
+  if (gone.empty()) co_return;
+  std::vector<Package> here;
+  for (const auto& entry : catalogue_.entries()) here.push_back(entry.package);
+  for (const auto& stored : store_->list()) here.push_back(stored->package());
+  auto forget = [this, &here] { return book_->retain(here); };
+  const auto forgot = co_await disk_->run(forget);
+  if (!forgot) spdlog::warn("profiles: {}", forgot.error().describe());
+  on_change_();
 }
 
 void Packages::stop() {

@@ -51,8 +51,8 @@ class Packages {
   [[nodiscard]] boost::asio::awaitable<Result<Closure>> resolve(
       std::vector<std::string> requirements, std::optional<std::string> requirements_txt);
 
-  /// The closure of a set of requirements among what is here now: the store's packages, the newest
-  /// that will do, before the host's.
+  /// The closure of a set of requirements among what is here now: as a deployed function has it,
+  /// else the store's packages, the newest that will do, before the host's.
   [[nodiscard]] Result<std::vector<pkgcache::Package>> find(
       const std::vector<std::string>& requirements) const;
 
@@ -82,8 +82,9 @@ class Packages {
   /// What a call saves that finds these loaded, in ms, as far as they were measured.
   [[nodiscard]] double worth(std::span<const pkgcache::Package> packages) const;
 
-  /// Takes out of the store what nobody needs. To be called every few seconds.
-  void collect();
+  /// Takes out of the store what nobody needs, and measures what could not be before. To be called
+  /// every few seconds.
+  void tick();
 
   /// {"packages":[{"name","version","source","requires","modules",…}],"warm":[…],"measuring":n}
   [[nodiscard]] boost::json::object view() const;
@@ -99,6 +100,13 @@ class Packages {
   Packages(const Config& config, pkgcache::Catalogue catalogue,
            std::unique_ptr<pkgcache::Store> store, std::unique_ptr<pkgcache::ProfileBook> book,
            WarmList warm);
+  [[nodiscard]] boost::asio::awaitable<void> collect();
+  [[nodiscard]] std::vector<pkgcache::Package> part_of(
+      const std::vector<pkgcache::Package>& closure,
+      const std::vector<pkgcache::Requirement>& requirements) const;
+  /// Those that were not found unfit for zygotes, without costs.
+  [[nodiscard]] pkgcache::MeasuredPackages trusted(
+      std::span<const pkgcache::Package> packages) const;
   void measure_all();
 
   const Config& config_;
@@ -114,9 +122,11 @@ class Packages {
   Background* background_ = nullptr;
   std::function<void()> on_change_;
   std::vector<std::shared_ptr<const Function>> functions_;
-  std::shared_ptr<const pkgcache::Pin> held_;    ///< by zygotes
-  std::map<pkgcache::Package, unsigned> users_;  ///< functions, by package
-  std::set<std::vector<std::string>> missed_;    ///< sets that were told of as not here
+  std::shared_ptr<const pkgcache::Pin> held_;       ///< by zygotes
+  std::shared_ptr<const pkgcache::Pin> kept_sets_;  ///< by pinned_sets()
+  std::map<pkgcache::Package, unsigned> users_;     ///< functions, by package
+  std::set<std::vector<std::string>> missed_;       ///< sets that were told of as not here
+  unsigned installing_ = 0;
   bool collecting_ = false;
 };
 

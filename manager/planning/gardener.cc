@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "manager/planning/memory_pressure.h"
-#include "pkgcache/match.h"
 
 namespace sock::manager {
 
@@ -21,6 +20,16 @@ constexpr unsigned kTicksPerLook = 30;
 constexpr unsigned kTicksPerPressure = 5;
 /// A budget that changes less is not worth a decision.
 constexpr std::uint64_t kBudgetStep = 16ULL << 20;
+
+const pkgcache::MeasuredPackages kNothing;
+
+pkgcache::CostParameters costs_of(const Config& config) {
+  pkgcache::CostParameters costs;
+  costs.clone = config.zygotes.seal ? pkgcache::kSealedClone : pkgcache::kUnsealedClone;
+  // With its parked clones, as measured (docs/pkgcache.md, "Executed").
+  costs.node_mb = 3;
+  return costs;
+}
 
 /// What a zygote has beyond its parent. Of a sealed one the image is just that; the proportional
 /// size of another leaves out what its clones bear of it.
@@ -40,7 +49,7 @@ void Gardener::make_controller() {
   pkgcache::TreeOptions options;
   options.budget_bytes = budget_;
   options.max_nodes = config_.zygotes.max;
-  options.costs.clone = config_.zygotes.seal ? pkgcache::kSealedClone : pkgcache::kUnsealedClone;
+  options.costs = costs_of(config_);
   options.parked.budget_bytes = config_.parked.memory_bytes;
   options.parked.most = config_.parked.max;
   controller_ = std::make_unique<TreeController>(std::move(options));
@@ -72,6 +81,7 @@ void Gardener::adopt(std::vector<std::shared_ptr<const Function>> functions) {
 }
 
 void Gardener::packages_changed() {
+  parts_.zygotes.worth_changed();
   if (!adapts()) return plant_configured();
   measured_ = parts_.packages.measured();
   auto sets = parts_.packages.pinned_sets();
@@ -108,21 +118,26 @@ void Gardener::plant(const pkgcache::ZygotePlan& plan) {
 }
 
 FewestParked Gardener::fewest_parked(const pkgcache::ZygotePlan& plan) {
-  std::vector<std::vector<pkgcache::Package>> sets;
+  std::vector<std::shared_ptr<ZygoteNode>> nodes;
   FewestParked fewest;
   for (const auto& node : plan.nodes) {
-    sets.push_back(node.packages);
+    nodes.push_back(std::make_shared<ZygoteNode>());
+    nodes.back()->spec = node;
     const auto decided = parked_.find(node.id);
     const bool planned = adapts() && decided != parked_.end();
     fewest[{node.id, Network::kNone}] = planned ? decided->second : config_.parked.min;
   }
+  // As calls will choose among them.
+  const ZygoteIndex index(std::move(nodes), [this](std::span<const pkgcache::Package> set) {
+    return parts_.packages.worth(set);
+  });
   bool nat_wanted = false;
   for (const auto& function : functions_) {
     const FunctionSpec& spec = function->spec;
-    const auto best = pkgcache::best_zygote(sets, spec.packages);
+    const auto best = index.choose(spec.packages);
     if (!best || !parts_.slots.offers(spec.network)) continue;
     nat_wanted = nat_wanted || spec.network == Network::kNat;
-    auto& least = fewest[{plan.nodes[*best].id, spec.network}];
+    auto& least = fewest[{best->node->spec.id, spec.network}];
     least = std::max(least, config_.parked.min);
     // Where a function has a zygote of its own, that one keeps them ready.
     if (parts_.functions.refused(spec.name)) least += spec.keep_ready;
@@ -179,7 +194,10 @@ void Gardener::mind_pressure() {
   const HostMemory host = read_host_memory();
   if (host.total == 0) return;
   std::uint64_t used = 0;
-  for (const auto& node : view()) used += node.predicted_bytes;
+  const auto& packages = measured_ ? *measured_ : kNothing;
+  for (const auto& node : pkgcache::view_tree(plan_, {}, packages, costs_of(config_))) {
+    used += node.predicted_bytes;
+  }
   const auto budget = zygote_budget(config_.zygotes.memory_bytes, used, host.available, host.total);
   const auto change = budget > budget_ ? budget - budget_ : budget_ - budget;
   const bool back = budget == config_.zygotes.memory_bytes && budget != budget_;
@@ -191,13 +209,10 @@ void Gardener::mind_pressure() {
 }
 
 std::vector<pkgcache::NodeView> Gardener::view() const {
-  static const pkgcache::MeasuredPackages kNothing;
-  pkgcache::CostParameters costs;
-  costs.clone = config_.zygotes.seal ? pkgcache::kSealedClone : pkgcache::kUnsealedClone;
   const auto& packages = measured_ ? *measured_ : kNothing;
   std::vector<pkgcache::Demand> demand;
   if (adapts()) demand = controller_->demand(Clock::now());
-  return pkgcache::view_tree(plan_, demand, packages, costs);
+  return pkgcache::view_tree(plan_, demand, packages, costs_of(config_));
 }
 
 }  // namespace sock::manager
