@@ -64,21 +64,25 @@ std::string describe(const LiveTree& tree, std::size_t wanted) {
 
 }  // namespace
 
-Result<LiveTree> read_live_tree(const std::string& socket) {
-  const auto reply = request(socket, "GET", "/v1/zygotes", "", {}, Millis(30'000));
-  if (!reply) return std::unexpected(reply.error());
+Result<LiveTree> parse_live_tree(const std::string& text) {
   json::error_code error;
-  const json::value value = json::parse(reply->body, error);
+  const json::value value = json::parse(text, error);
   const json::object* root = error ? nullptr : value.if_object();
   const json::value* nodes = root == nullptr ? nullptr : root->if_contains("zygotes");
   if (nodes == nullptr || !nodes->is_array()) {
-    return fail(Code::kInternal, "GET /v1/zygotes", "HTTP " + std::to_string(reply->status));
+    return fail(Code::kInternal, "GET /v1/zygotes", "it has no list of zygotes");
   }
   LiveTree tree;
   for (const json::value& node : nodes->get_array()) {
     if (node.is_object()) add(tree, node.get_object());
   }
   return tree;
+}
+
+Result<LiveTree> read_live_tree(const std::string& socket) {
+  const auto reply = request(socket, "GET", "/v1/zygotes", "", {}, Millis(30'000));
+  if (!reply) return std::unexpected(reply.error());
+  return parse_live_tree(reply->body);
 }
 
 ZygoteMemory memory_of(const Instance& instance, const LiveTree& tree) {

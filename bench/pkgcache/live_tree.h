@@ -22,6 +22,9 @@ struct LiveTree {
   double creation_ms = 0;  ///< imports of those that stand
 };
 
+/// Of the answer to GET /v1/zygotes.
+[[nodiscard]] Result<LiveTree> parse_live_tree(const std::string& json);
+
 [[nodiscard]] Result<LiveTree> read_live_tree(const std::string& socket);
 
 /// What a daemon's zygotes and parked clones take together, in MB.
