@@ -38,7 +38,7 @@ struct TreeOptions {
   ParkedLimits parked;
 
   /// Calls that every deployed function counts as having had on top of those it had.
-  double prior_calls = 0.3;
+  double prior_calls = 0.4;
   /// Calls a second that all deployed sets without any are taken to have together, at least: where
   /// there is room, a few functions have zygotes before their first calls.
   double idle_rate = 0.1;
