@@ -1,5 +1,6 @@
 /// Packages that the host does not have: from wheels, through the store.
 
+#include <atomic>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -229,6 +230,25 @@ TEST_F(Store, DeploysAtOnceInstallOnce) {
     ++installed;
   }
   EXPECT_EQ(installed, 1U) << log;
+}
+
+TEST_F(Store, ADeployThatTookLongDoesNotTakeThePlaceOfALaterOne) {
+  std::atomic<bool> done = false;
+  unsigned slow = 0;
+  std::jthread deployer([&, socket = daemon().socket()] {
+    Api own(socket);
+    slow = own.deploy("t", kHello, requiring("hello==1.0")).status;
+    done = true;
+  });
+  unsigned count = 0;
+  while (!done) {
+    ASSERT_DEPLOYED(api().deploy("t", "def handler(e):\n    return 'later'\n"));
+    ++count;
+  }
+  deployer.join();
+  ASSERT_GT(count, 1U);
+  EXPECT_EQ(slow, 409U);
+  EXPECT_EQ(api().invoke("t").body, R"("later")");
 }
 
 TEST_F(Store, PackagesAreMeasuredAndZygotesHoldThem) {
