@@ -35,6 +35,9 @@ const WheelFolder& wheels() {
     // A name that the host has, at a version of its own.
     it.add({.name = "six", .version = "99.0", .files = {{"six.py", "__version__ = '99.0'\n"}}});
     it.add({.name = "markupsafe", .version = "99.0"});
+    // A namespace package (PEP 420).
+    it.add({.name = "left-half", .version = "1.0", .files = {{"shared/left.py", "X = 1\n"}}});
+    it.add({.name = "right-half", .version = "1.0", .files = {{"shared/right.py", "X = 2\n"}}});
     it.add({.name = "threads",
             .version = "1.0",
             .files = {{"threads.py",
@@ -126,6 +129,27 @@ TEST_F(Store, PinnedVersionsGoBeforeTheHosts) {
     EXPECT_EQ(api().invoke("pinned").body, R"("99.0")");
     EXPECT_NE(api().invoke("any").body, R"("99.0")");
   }
+}
+
+TEST_F(Store, WhatAFunctionPutsBeforePackagesGoesFirst) {
+  // A package that no zygote ever holds: what is loaded already cannot be found elsewhere.
+  ASSERT_DEPLOYED(api().deploy("t",
+                               "import os, sys\n"
+                               "os.makedirs('/tmp/own')\n"
+                               "open('/tmp/own/threads.py', 'w').write('ANSWER = \"own\"')\n"
+                               "sys.path.insert(0, '/tmp/own')\n"
+                               "import threads\n"
+                               "def handler(e):\n    return threads.ANSWER\n",
+                               requiring("threads==1.0")));
+  EXPECT_EQ(api().invoke("t").body, R"("own")");
+}
+
+TEST_F(Store, APackageMayLieInSeveralWheels) {
+  ASSERT_DEPLOYED(api().deploy("t",
+                               "import shared.left, shared.right\n"
+                               "def handler(e):\n    return shared.left.X + shared.right.X\n",
+                               requiring("left-half\nright-half")));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(api().invoke("t").body, "3");
 }
 
 TEST_F(Store, PackagesOfTheHostGoWithWheels) {

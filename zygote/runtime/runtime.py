@@ -82,6 +82,42 @@ _thread_setters = {}
 _libraries_seen = 0
 
 
+class _PackageFinder:
+    """Looks for top-level modules where sys.path says, but for those of the store's folders that do not
+    have the name. Each package is a folder of its own there, and the importer would ask the kernel about
+    all of them, again for each module."""
+
+    def __init__(self):
+        self._folders = frozenset()
+        self._names = None
+
+    def use(self, folders):
+        self._folders = frozenset(folders)
+        self._names = None
+
+    def find_spec(self, name, path=None, target=None):
+        if path is not None or not self._folders:
+            return None
+        if self._names is None:
+            self._names = {folder: self._look(folder) for folder in self._folders}
+        places = [entry for entry in sys.path
+                  if entry not in self._folders or name in self._names[entry]]  # fmt: skip
+        return importlib.machinery.PathFinder.find_spec(name, places, target)
+
+    def invalidate_caches(self):
+        self._names = None
+
+    @staticmethod
+    def _look(folder):
+        try:
+            return {entry.partition(".")[0] for entry in os.listdir(folder)}
+        except OSError:
+            return ()
+
+
+_package_finder = _PackageFinder()
+
+
 def use_path(path):
     """What can be imported from now on: the folders of `path`; an empty one changes nothing.
     Interpreters that a handler starts itself find the same packages."""
@@ -89,6 +125,9 @@ def use_path(path):
         return
     sys.path[:] = path
     packages = [folder for folder in path if folder.startswith(PACKAGES)]
+    _package_finder.use(packages)
+    if packages and _package_finder not in sys.meta_path:
+        sys.meta_path.insert(sys.meta_path.index(importlib.machinery.PathFinder), _package_finder)
     if packages:
         os.environ["PYTHONPATH"] = ":".join(packages)
     else:
